@@ -1,0 +1,169 @@
+import type { Channel, Mode } from "../domain/delivery.ts";
+import type { Db } from "./connect.ts";
+
+/** Everything a worker needs for one call to the provider. It holds personal data: never log it. */
+export type Lease = {
+  id: string;
+  /** `reconcile`: an attempt's fate is unclear, and the provider is to be asked instead of called. */
+  task: "send" | "reconcile";
+  /** Fences the result: a result of another attempt is not recorded. */
+  attempt: number;
+  failures: number;
+  enquiries: number;
+  attemptedAt: Date;
+  leaseUntil: Date;
+  channel: Channel;
+  mode: Mode;
+  notificationId: string;
+  senderId: string;
+  clinicId: string;
+  template: string;
+  /** Email address or E.164 number. Null only for a reconcile whose patient has lost the contact. */
+  address: string | null;
+  name: string | null;
+  locale: string | null;
+  timeZone: string;
+  data: Record<string, unknown> | null;
+  appointmentId: string | null;
+  startsAt: Date | null;
+  appointmentZone: string | null;
+  appointmentSequence: number;
+  quietFrom: string | null;
+  quietUntil: string | null;
+  expiresAt: Date;
+};
+
+/**
+ * Takes the lease on those of `ids` that may be sent this very moment, and settles those that may not.
+ *
+ * This is the last moment, so it decides everything late: the appointment's status and time, the patient's life,
+ * consent, contact and suppression, the age of the data, quiet hours, the sender's pause, the expiry. A delivery that
+ * somebody else holds, or that is not due, is neither leased nor changed. A delivery may be missing from the result for
+ * any of these reasons: then there is nothing to do for its hint.
+ */
+export async function leaseDeliveries(
+  db: Db,
+  { ids, leaseSeconds }: { ids: readonly string[]; leaseSeconds: number },
+): Promise<Lease[]> {
+  return await db<Lease[]>`
+    with wanted as materialized (
+      select id, notification_id, channel, sender_id, status, expires_at
+        from delivery.delivery
+       where id = any(${ids as string[]}::uuid[])
+         and status in ('scheduled', 'queued', 'unknown')
+         and due_at <= now()
+         and (lease_until is null or lease_until <= now())
+         for update skip locked
+    ), facts as materialized (
+      select w.id, w.channel, w.status, w.expires_at, n.id as notification_id, n.clinic_id, n.mode, n.template, n.data,
+             n.time_zone, n.starts_at, n.appointment_id, n.appointment_need, n.quiet_from, n.quiet_until,
+             coalesce(n.recipient ->> w.channel_key, case w.channel when 'email' then p.email else p.phone end) as address,
+             coalesce(n.recipient ->> 'name', p.given_name) as name,
+             coalesce(n.locale, pref.locale, p.locale) as locale,
+             coalesce(n.appointment_zone, a.time_zone) as appointment_zone,
+             coalesce(a.sequence, 0) as appointment_sequence,
+             a.status as appointment_status, a.starts_at as appointment_starts_at,
+             -- Is what the clinic's system told us at least as new as what the request said?
+             a.id is not null and case
+               when n.appointment_version is null or n.appointment_version = a.version then true
+               when n.appointment_version ~ '^\\d{1,18}$' and a.version ~ '^\\d{1,18}$'
+                 then a.version::bigint > n.appointment_version::bigint
+               else a.changed_at > n.created_at
+             end as appointment_known,
+             p.deceased, (not p.active or p.merged_into is not null) as inactive,
+             case w.channel when 'email' then pref.email else pref.sms end as consent,
+             n.max_data_age is not null
+               and coalesce(c.succeeded_at < now() - n.max_data_age, true) as stale,
+             s.paused_until > now() as paused, s.paused_until,
+             (now() at time zone n.time_zone)::time as local_time
+        from (select *, case channel when 'email' then 'email' else 'phone' end as channel_key from wanted) w
+        join delivery.notification n on n.id = w.notification_id
+        join delivery.sender s on s.id = w.sender_id
+        left join clinic.appointment a on a.id = n.appointment_id and a.clinic_id = n.clinic_id
+        left join clinic.patient p on p.id = n.patient_id
+        left join clinic.preference pref on pref.clinic_id = n.clinic_id and pref.patient_id = n.patient_id
+        left join clinic.sync_cursor c on c.resource = 'Appointment'
+    ), judged as materialized (
+      select f.*,
+             case
+               when f.status = 'unknown' then 'reconcile'
+               when f.expires_at <= now() then 'too_late'
+               when f.appointment_known and f.appointment_need = 'booked'
+                    and f.appointment_status in ('arrived', 'checked-in', 'fulfilled') then 'too_late'
+               when f.appointment_known and f.appointment_need = 'booked'
+                    and f.appointment_status <> 'booked' then 'appointment_cancelled'
+               when f.appointment_known and f.appointment_need = 'booked'
+                    and f.appointment_starts_at is distinct from f.starts_at then 'appointment_rescheduled'
+               when f.appointment_known and f.appointment_need = 'cancelled'
+                    and f.appointment_status = 'booked' then 'superseded'
+               when f.deceased then 'deceased'
+               when f.inactive then 'inactive_patient'
+               when f.consent = false then 'opted_out'
+               when f.address is null then 'no_contact'
+               when sup.reason is not null then sup.reason
+               when f.stale then 'stale'
+               when f.paused then 'paused'
+               when f.quiet_from is not null and (
+                      case when f.quiet_from < f.quiet_until
+                           then f.local_time >= f.quiet_from and f.local_time < f.quiet_until
+                           else f.local_time >= f.quiet_from or f.local_time < f.quiet_until end) then 'quiet'
+               else 'send'
+             end as verdict,
+             -- The next end of the quiet hours on the recipient's wall clock
+             ((now() at time zone f.time_zone)::date + f.quiet_until
+               + case when f.local_time < f.quiet_until then interval '0' else interval '1 day' end)
+               at time zone f.time_zone as quiet_ends_at
+        from facts f
+        left join delivery.suppression sup
+          on sup.clinic_id = f.clinic_id and sup.channel = f.channel and sup.address = lower(f.address)
+    ), decided as (
+      select j.*,
+             case j.verdict
+               when 'stale' then now() + interval '2 minutes'
+               when 'paused' then j.paused_until
+               when 'quiet' then j.quiet_ends_at
+             end as later
+        from judged j
+    ), leased as (
+      update delivery.delivery d
+         set status = case
+               when v.verdict = 'send' then 'sending'
+               when v.verdict = 'reconcile' then 'unknown'
+               when v.verdict = 'quiet' and v.later >= d.expires_at then 'suppressed'
+               when v.later is not null then 'scheduled'
+               when v.verdict = 'too_late' then 'expired'
+               when v.verdict in ('appointment_cancelled', 'appointment_rescheduled', 'superseded') then 'cancelled'
+               else 'suppressed'
+             end,
+             reason = case
+               when v.verdict in ('send', 'reconcile') then null
+               when v.verdict = 'quiet' and v.later >= d.expires_at then 'quiet_hours'
+               when v.later is not null then null
+               else v.verdict
+             end,
+             due_at = case when v.later is not null and not (v.verdict = 'quiet' and v.later >= d.expires_at)
+                           then v.later else d.due_at end,
+             wake_at = case
+               when v.verdict in ('send', 'reconcile') then now() + make_interval(secs => ${leaseSeconds})
+               when v.verdict = 'quiet' and v.later >= d.expires_at then null
+               else least(v.later, d.expires_at)
+             end,
+             attempt = d.attempt + case when v.verdict = 'send' then 1 else 0 end,
+             attempted_at = case when v.verdict = 'send' then now() else d.attempted_at end,
+             lease_until = case when v.verdict in ('send', 'reconcile')
+                                then now() + make_interval(secs => ${leaseSeconds}) end,
+             updated_at = now()
+        from decided v
+       where d.id = v.id
+      returning d.id, v.verdict as task, d.attempt, d.failures, d.enquiries, d.attempted_at, d.lease_until, d.expires_at
+    )
+    select l.id, l.task, l.attempt, l.failures, l.enquiries, l.attempted_at, l.lease_until, l.expires_at,
+           v.channel, v.mode, v.notification_id, w.sender_id, v.clinic_id, v.template, v.address, v.name, v.locale,
+           v.time_zone, v.data, v.appointment_id, v.starts_at, v.appointment_zone, v.appointment_sequence,
+           v.quiet_from::text, v.quiet_until::text
+      from leased l
+      join decided v on v.id = l.id
+      join wanted w on w.id = l.id
+     where l.task in ('send', 'reconcile')
+  `;
+}
