@@ -1,9 +1,9 @@
 import process from "node:process";
-import { serve } from "@hono/node-server";
-import { Hono } from "hono";
+import type { Hono } from "hono";
 import type { z } from "zod";
 import { parseConfig, processConfig } from "./config.ts";
 import { createHealthRoutes } from "./health.ts";
+import { listen } from "./listen.ts";
 import { createLog, describeError, type Log } from "./log.ts";
 import { startTelemetry, type Telemetry } from "./telemetry.ts";
 
@@ -43,21 +43,20 @@ export function runService<Schema extends z.ZodObject>(
   let app: Hono | undefined;
   let runtimeListens = false;
 
-  void run(name, async (context, environment) => {
+  void runProcess(name, async (context, environment) => {
     const settings = parseConfig(config, environment) as z.infer<Schema> & { PORT: number };
     const service = await start(settings, context);
     const ready = async () => {
       if (context.signal.aborted) throw new Error("stopping");
       await service.ready();
     };
-    app = new Hono().route(
-      "/",
-      createHealthRoutes({ ready, metrics: context.telemetry.metrics, log: context.log }),
-    );
-    if (service.routes !== undefined) app.route("/", service.routes);
+    const routes = service.routes;
+    app = createHealthRoutes({ ready, metrics: context.telemetry.metrics, log: context.log });
+    // Not `route()`, which would drop the service's own answer to an unknown path
+    if (routes !== undefined) app.notFound((c) => routes.fetch(c.req.raw, c.env));
 
     await new Promise((resolve) => setTimeout(resolve, 0)); // `deno serve` has called onListen by now
-    const server = runtimeListens ? null : await listen(app, settings.PORT);
+    const server = runtimeListens ? null : await listen({ fetch: app.fetch, port: settings.PORT });
     context.log.info("listening", { port: server?.port });
     await aborted(context.signal);
     await server?.close();
@@ -76,11 +75,11 @@ export function runJob<Schema extends z.ZodObject>(
   { name, config }: Options<Schema>,
   job: (config: z.infer<Schema>, context: Context) => Promise<void>,
 ): void {
-  void run(name, (context, environment) => job(parseConfig(config, environment), context));
+  void runProcess(name, (context, environment) => job(parseConfig(config, environment), context));
 }
 
-/** The only place that sees process signals and sets the exit code. */
-async function run(
+/** Runs `body` as a process: the only place that sees signals and sets the exit code. */
+export async function runProcess(
   name: string,
   body: (context: Context, environment: NodeJS.ProcessEnv) => Promise<void>,
 ): Promise<void> {
@@ -112,26 +111,6 @@ async function run(
   } finally {
     for (const signal of STOP_SIGNALS) process.off(signal, stop);
   }
-}
-
-async function listen(
-  app: Hono,
-  port: number,
-): Promise<{ port: number; close: () => Promise<void> }> {
-  return await new Promise((resolve, reject) => {
-    const server = serve({ fetch: app.fetch, port }, (address) =>
-      resolve({
-        port: address.port,
-        // Stops accepting, ends idle connections, waits for the requests in hand
-        close: () => new Promise((closed) => server.close(() => closed())),
-      }));
-    server.on("error", (error: NodeJS.ErrnoException) =>
-      reject(
-        error.code === "EADDRINUSE"
-          ? new Error(`Cannot listen on port ${port}: it is in use. Set PORT to a free one`)
-          : error,
-      ));
-  });
 }
 
 /** Resolves when `signal` aborts. */
