@@ -81,7 +81,8 @@ create table clinic.preference (
 create table clinic.sync_cursor (
   resource     text primary key,                 -- FHIR resource type
   cursor_at    timestamptz,                      -- everything the server changed before this has been read
-  succeeded_at timestamptz                       -- when the last whole pass ended
+  succeeded_at timestamptz,                      -- when the last whole pass ended
+  places       text                              -- digest of what the import took from clinics.yaml: all is read again when it changes
 );
 
 -- Resources that cannot be used, with the reason. No content: ids and reasons only.

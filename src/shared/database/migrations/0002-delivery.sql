@@ -29,7 +29,7 @@ create table delivery.notification (
   unique (client_id, reference)
 );
 create index notification_by_appointment on delivery.notification (appointment_id) where appointment_id is not null;
-create index notification_by_client on delivery.notification (client_id, id);
+create index notification_by_clinic on delivery.notification (clinic_id, id);
 
 create table delivery.idempotency_key (
   client_id      text not null,
@@ -62,7 +62,7 @@ create table delivery.delivery (
   reason          text,
   due_at          timestamptz not null,          -- infinity while it waits for `after`
   expires_at      timestamptz not null,
-  wake_at         timestamptz,                   -- when the relay looks at the row next; null: never again
+  wake_at         timestamptz,                   -- when the relay looks at the row next, at the latest when it expires; null: never again
   hints           integer not null default 0,
   hinted_at       timestamptz,
   attempt         integer not null default 0,    -- calls to the provider begun
@@ -76,7 +76,7 @@ create table delivery.delivery (
   unique (notification_id, channel),
   check ((status in ('temporary_failure', 'permanent_failure', 'technical_failure', 'suppressed', 'cancelled',
                      'expired')) = (reason is not null)),
-  check ((wake_at is null) = (status not in ('scheduled', 'queued', 'sending', 'unknown') or due_at = 'infinity'))
+  check ((wake_at is not null) = (status in ('scheduled', 'queued', 'sending', 'unknown')))
 );
 create index delivery_wake on delivery.delivery (sender_id, wake_at) where wake_at is not null;
 create index delivery_queued on delivery.delivery (hinted_at) where status = 'queued';
