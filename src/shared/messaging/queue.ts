@@ -6,6 +6,12 @@ export type Hint = { deliveryId: string; channel: Channel; traceparent?: string 
 /** What the handler makes of a hint. `dead`: it can never be handled; it goes to `notify.dead`. */
 export type Verdict = "ack" | "dead";
 
+export type ConsumeOptions = {
+  prefetch: number;
+  handle: (hint: Hint) => Promise<Verdict>;
+  onError: (error: unknown) => void;
+};
+
 export type Consumer = {
   /** Takes no more hints, waits for those in hand, settles them. Never rejects. */
   stop: () => Promise<void>;
@@ -23,14 +29,7 @@ export type Queue = {
    * Handles up to `prefetch` hints at once. A hint whose handler throws is reported to `onError` and taken off the queue:
    * the ledger gives it again, and a requeue would spin.
    */
-  consume: (
-    channel: Channel,
-    options: {
-      prefetch: number;
-      handle: (hint: Hint) => Promise<Verdict>;
-      onError: (error: unknown) => void;
-    },
-  ) => Promise<Consumer>;
+  consume: (channel: Channel, options: ConsumeOptions) => Promise<Consumer>;
   /** How many hints of `channel` wait for a consumer. Null when the queue cannot say. */
   ready: (channel: Channel) => Promise<number | null>;
   /** Rejects, with the reason, while hints cannot be exchanged. */
