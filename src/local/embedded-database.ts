@@ -2,7 +2,11 @@ import { mkdir } from "node:fs/promises";
 import { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 
-export type EmbeddedDatabase = { url: string; stop: () => Promise<void> };
+export type EmbeddedDatabase = {
+  url: string;
+  maxConnections: number;
+  stop: () => Promise<void>;
+};
 
 /**
  * Starts PostgreSQL inside this process and returns the URL it listens on.
@@ -16,6 +20,7 @@ export async function startEmbeddedDatabase(directory: string | null): Promise<E
   const server = new PGLiteSocketServer({ db, host: "127.0.0.1", port: 0, maxConnections: 1 });
   await server.start();
   return {
+    maxConnections: 1,
     url: `postgres://postgres@${server.getServerConn()}/postgres`,
     stop: async () => {
       await server.stop();

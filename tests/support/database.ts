@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import process from "node:process";
 import { after } from "node:test";
 import postgres from "postgres";
+import { startEmbeddedDatabase } from "../../src/local/embedded-database.ts";
 import { connectDatabase } from "../../src/shared/database/connect.ts";
 import { migrate } from "../../src/shared/database/migrate.ts";
 
@@ -10,12 +11,28 @@ const SOURCES = new URL("../../src/shared/database/", import.meta.url);
 
 export type TestDatabase = { url: string; sql: postgres.Sql };
 
+/** For a test that needs several connections at once: the embedded database serves one. */
+export function skipWithoutPostgres(): string | false {
+  return isEmbedded() && "needs a real PostgreSQL";
+}
+
 /**
  * A migrated database of its own, dropped after the test file (or the suite) that asked for it.
  *
  * It is cloned from a template that the first caller makes; the template's name holds a hash of the migrations.
+ * Where there is no PostgreSQL it is an embedded one, and the pool has one connection.
  */
 export async function createTestDatabase(): Promise<TestDatabase> {
+  const database = await createEmptyDatabase({ migrated: true });
+  if (isEmbedded()) await migrate(database.sql);
+  return database;
+}
+
+/** As createTestDatabase(), before any migration. */
+export async function createEmptyDatabase(
+  { migrated = false }: { migrated?: boolean } = {},
+): Promise<TestDatabase> {
+  if (isEmbedded()) return await createEmbeddedDatabase();
   const { DATABASE_URL } = process.env;
   if (DATABASE_URL === undefined) {
     throw new Error(
@@ -24,7 +41,7 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   }
   const admin = postgres(DATABASE_URL, { max: 1, onnotice: () => {} });
   const name = `carillon_test_${randomBytes(6).toString("hex")}`;
-  const template = await createTemplate(admin, DATABASE_URL);
+  const template = migrated ? await createTemplate(admin, DATABASE_URL) : "template0";
   await admin.unsafe(`create database ${name} template ${template}`);
 
   const url = databaseUrl(DATABASE_URL, name);
@@ -35,6 +52,33 @@ export async function createTestDatabase(): Promise<TestDatabase> {
     await admin.end();
   });
   return { url, sql };
+}
+
+export type ServiceRole =
+  | "carillon_etl"
+  | "carillon_appointment_service"
+  | "carillon_notification_dispatcher"
+  | "carillon_worker";
+
+/** The same database with the rights of a service, and no others. */
+export function withRole(url: string, role: ServiceRole): string {
+  const result = new URL(url);
+  result.searchParams.set("role", role);
+  return result.href;
+}
+
+function isEmbedded(): boolean {
+  return process.env.CARILLON_TEST_EMBEDDED === "1";
+}
+
+async function createEmbeddedDatabase(): Promise<TestDatabase> {
+  const database = await startEmbeddedDatabase(null);
+  const sql = connectDatabase(database.url, { name: "test", maxConnections: 1 });
+  after(async () => {
+    await sql.end({ timeout: 5 });
+    await database.stop();
+  });
+  return { url: database.url, sql };
 }
 
 async function createTemplate(admin: postgres.Sql, adminUrl: string): Promise<string> {
