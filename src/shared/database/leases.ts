@@ -10,6 +10,7 @@ export type Lease = {
   attempt: number;
   failures: number;
   enquiries: number;
+  dueAt: Date;
   attemptedAt: Date;
   leaseUntil: Date;
   channel: Channel;
@@ -56,7 +57,10 @@ export async function leaseDeliveries(
          for update skip locked
     ), facts as materialized (
       select w.id, w.channel, w.status, w.expires_at, n.id as notification_id, n.clinic_id, n.mode, n.template, n.data,
-             n.time_zone, n.starts_at, n.appointment_id, n.appointment_need, n.quiet_from, n.quiet_until,
+             n.time_zone, n.starts_at, n.appointment_id, n.appointment_need,
+             -- The patient's own quiet hours go before the clinic's
+             case when pref.quiet_from is null then n.quiet_from else pref.quiet_from end as quiet_from,
+             case when pref.quiet_from is null then n.quiet_until else pref.quiet_until end as quiet_until,
              coalesce(n.recipient ->> w.channel_key, case w.channel when 'email' then p.email else p.phone end) as address,
              coalesce(n.recipient ->> 'name', p.given_name) as name,
              coalesce(n.locale, pref.locale, p.locale) as locale,
@@ -106,7 +110,7 @@ export async function leaseDeliveries(
                when f.quiet_from is not null and (
                       case when f.quiet_from < f.quiet_until
                            then f.local_time >= f.quiet_from and f.local_time < f.quiet_until
-                           else f.local_time >= f.quiet_from or f.local_time < f.quiet_until end) then 'quiet'
+                           else f.local_time >= f.quiet_from or f.local_time < f.quiet_until end) then 'quiet_hours'
                else 'send'
              end as verdict,
              -- The next end of the quiet hours on the recipient's wall clock
@@ -118,10 +122,11 @@ export async function leaseDeliveries(
           on sup.clinic_id = f.clinic_id and sup.channel = f.channel and sup.address = lower(f.address)
     ), decided as (
       select j.*,
+             -- When it may be sent instead; null: now, or never
              case j.verdict
                when 'stale' then now() + interval '2 minutes'
                when 'paused' then j.paused_until
-               when 'quiet' then j.quiet_ends_at
+               when 'quiet_hours' then case when j.quiet_ends_at < j.expires_at then j.quiet_ends_at end
              end as later
         from judged j
     ), leased as (
@@ -129,25 +134,18 @@ export async function leaseDeliveries(
          set status = case
                when v.verdict = 'send' then 'sending'
                when v.verdict = 'reconcile' then 'unknown'
-               when v.verdict = 'quiet' and v.later >= d.expires_at then 'suppressed'
                when v.later is not null then 'scheduled'
                when v.verdict = 'too_late' then 'expired'
                when v.verdict in ('appointment_cancelled', 'appointment_rescheduled', 'superseded') then 'cancelled'
                else 'suppressed'
              end,
-             reason = case
-               when v.verdict in ('send', 'reconcile') then null
-               when v.verdict = 'quiet' and v.later >= d.expires_at then 'quiet_hours'
-               when v.later is not null then null
-               else v.verdict
-             end,
-             due_at = case when v.later is not null and not (v.verdict = 'quiet' and v.later >= d.expires_at)
-                           then v.later else d.due_at end,
+             reason = case when v.verdict not in ('send', 'reconcile') and v.later is null then v.verdict end,
+             due_at = coalesce(v.later, d.due_at),
              wake_at = case
                when v.verdict in ('send', 'reconcile') then now() + make_interval(secs => ${leaseSeconds})
-               when v.verdict = 'quiet' and v.later >= d.expires_at then null
-               else least(v.later, d.expires_at)
+               when v.later is not null then least(v.later, d.expires_at)
              end,
+             hints = 0,
              attempt = d.attempt + case when v.verdict = 'send' then 1 else 0 end,
              attempted_at = case when v.verdict = 'send' then now() else d.attempted_at end,
              lease_until = case when v.verdict in ('send', 'reconcile')
@@ -155,9 +153,10 @@ export async function leaseDeliveries(
              updated_at = now()
         from decided v
        where d.id = v.id
-      returning d.id, v.verdict as task, d.attempt, d.failures, d.enquiries, d.attempted_at, d.lease_until, d.expires_at
+      returning d.id, v.verdict as task, d.attempt, d.failures, d.enquiries, d.due_at, d.attempted_at,
+                d.lease_until, d.expires_at
     )
-    select l.id, l.task, l.attempt, l.failures, l.enquiries, l.attempted_at, l.lease_until, l.expires_at,
+    select l.id, l.task, l.attempt, l.failures, l.enquiries, l.due_at, l.attempted_at, l.lease_until, l.expires_at,
            v.channel, v.mode, v.notification_id, w.sender_id, v.clinic_id, v.template, v.address, v.name, v.locale,
            v.time_zone, v.data, v.appointment_id, v.starts_at, v.appointment_zone, v.appointment_sequence,
            v.quiet_from::text, v.quiet_until::text

@@ -1,33 +1,5 @@
-import type { DeliveryStatus, Reason } from "../domain/delivery.ts";
+import type { Transition } from "../domain/transition.ts";
 import type { Db } from "./connect.ts";
-
-/** What becomes of a delivery after an attempt or an enquiry. */
-export type Transition = {
-  id: string;
-  /** The attempt it is about. If another attempt has begun since, the transition is not recorded. */
-  attempt: number;
-  status: Extract<
-    DeliveryStatus,
-    | "scheduled"
-    | "unknown"
-    | "sent"
-    | "delivered"
-    | "temporary_failure"
-    | "permanent_failure"
-    | "technical_failure"
-    | "suppressed"
-    | "expired"
-  >;
-  reason: Reason | null;
-  /** For `scheduled` and `unknown`: when to try or to ask again. */
-  dueAt: Date | null;
-  /** Adds one to the failures that count against the limit. */
-  failed: boolean;
-  /** Adds one to the enquiries made about the unclear attempt. */
-  enquired: boolean;
-  providerId: string | null;
-  providerCode: string | null;
-};
 
 /**
  * Records what became of a batch of attempts, in one statement. Returns the ids it recorded.
@@ -59,8 +31,9 @@ export async function settleDeliveries(
              enquired boolean, "providerId" text, "providerCode" text)
      where d.id = t.id and d.attempt = t.attempt
        and (d.status in ('sending', 'unknown')
-            or (t.status in ('sent', 'delivered') and d.status in ('scheduled', 'queued', 'sent')))
-       and not (t.status = 'sent' and d.status = 'sent')
+            -- Unless a receipt has reported this very message as failed
+            or (t.status in ('sent', 'delivered') and d.status in ('scheduled', 'queued')
+                and d.provider_id is distinct from t."providerId"))
     returning d.id
   `;
   return rows.map(({ id }) => id);

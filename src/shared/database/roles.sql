@@ -8,7 +8,11 @@ begin
     'carillon_etl', 'carillon_appointment_service', 'carillon_notification_dispatcher', 'carillon_worker'
   ] loop
     if not exists (select from pg_roles where rolname = role_name) then
-      execute format('create role %I nologin', role_name);
+      begin
+        execute format('create role %I nologin', role_name);
+      exception
+        when duplicate_object or unique_violation then null; -- Roles are shared: another database's migration made it
+      end;
     end if;
   end loop;
 
@@ -36,7 +40,5 @@ begin
 exception
   when insufficient_privilege then
     raise warning 'roles were not made: % may not', current_user;
-  when duplicate_object or unique_violation then
-    raise exception 'another migration is making the roles: run it again';
 end
 $$;

@@ -8,16 +8,48 @@ import type { DeliveryStatus, Reason } from "./delivery.ts";
  */
 export type Outcome =
   | { kind: "sent"; providerId: string }
-  /** The provider certainly did not take it, and may later. */
-  | { kind: "retry"; reason: Reason; code: string; afterMs?: number }
-  | { kind: "refused"; status: FailureStatus; reason: Reason; code: string }
-  /** Nothing is wrong with the message: no message of this sender can leave until someone mends the account. */
-  | { kind: "sender_unusable"; reason: "config_error" | "account_suspended"; code: string }
-  | { kind: "unclear"; code: string };
+  | Retry
+  | Refused
+  | SenderUnusable
+  | { kind: "unclear"; code: string }
+  /** We did not get as far as calling, through no fault of the message. */
+  | { kind: "not_called" };
+
+/** The provider certainly did not take it, and may later. */
+export type Retry = {
+  kind: "retry";
+  reason: Reason;
+  code: string;
+  /** The provider asked for this pause. */
+  afterMs?: number;
+  /** Calls in all, where fewer make sense than usual. */
+  callsMax?: number;
+};
+
+export type Refused = {
+  kind: "refused";
+  status: FailureStatus;
+  reason: Reason;
+  code: string;
+  /** Nothing more is sent to this address, for this reason. */
+  suppress?: SuppressionReason;
+};
+
+/** Nothing is wrong with the message: no message of this sender can leave until someone mends the account. */
+export type SenderUnusable = {
+  kind: "sender_unusable";
+  reason: "config_error" | "account_suspended";
+  code: string;
+};
 
 export type FailureStatus = Extract<
   DeliveryStatus,
   "temporary_failure" | "permanent_failure" | "technical_failure" | "suppressed" | "expired"
+>;
+
+export type SuppressionReason = Extract<
+  Reason,
+  "opted_out" | "hard_bounce" | "complaint" | "invalid_address" | "landline" | "operator"
 >;
 
 /** What the provider answered when asked about an unclear attempt. */
