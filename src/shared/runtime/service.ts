@@ -8,7 +8,7 @@ import { createLog, describeError, type Log } from "./log.ts";
 import { startTelemetry, type Telemetry } from "./telemetry.ts";
 
 /** After a signal a process has this long to drain; the pod's grace period must be longer. */
-export const DRAIN_TIMEOUT_MS = 25_000;
+export const DRAIN_TIMEOUT_MS = 40_000;
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
