@@ -12,11 +12,12 @@ describe("chooseLocales()", () => {
     ["en-AU", ["en"], "en-AU"],
     ["en-NZ", ["en"], "en"],
     ["es-419", ["en", "es"], "es"],
-    ["fr", ["en", "cy"], "en"], // The clinic does not write in French
-    ["fr", ["de-AT", "en"], "de"],
+    ["fr", ["en", "cy"], "fr"],
+    ["fr", ["de-AT", "en"], "fr"],
     ["pl", ["es", "en"], "es"],
-    ["pl", ["pl", "es"], "en"], // There is no Polish text
-    ["de", ["mi"], "en"],
+    ["pl", ["pl", "es"], "es"], // There is no Polish text
+    ["de", ["mi"], "de"],
+    ["mi", ["mi"], "en"],
     [null, ["de", "en"], "de"],
     ["English (UK)", ["de", "en"], "de"],
     ["", ["de", "en"], "de"],
@@ -33,7 +34,8 @@ describe("chooseLocales()", () => {
     ["en", "US", "en-US"],
     ["en-US", "GB", "en-US"],
     ["es-419", "US", "es-419"],
-    ["fr", "GB", "en-GB"],
+    ["fr", "GB", "fr-GB"],
+    ["pl", "GB", "en-GB"],
     [null, "NZ", "en-NZ"],
   ] as const;
   for (const [wanted, country, expected] of dates) {

@@ -189,8 +189,8 @@ describe("render() and the day the clocks change", () => {
 describe("render() and locales", () => {
   const rows: [string | null, [string, ...string[]], string][] = [
     ["cy-GB", ["en", "cy"], "cy"],
-    ["fr", ["de-AT", "en"], "de"],
-    ["pl", ["pl", "es"], "en"],
+    ["fr", ["de-AT", "en"], "fr"],
+    ["pl", ["pl", "es"], "es"],
     [null, ["de", "en"], "de"],
   ];
   for (const [locale, locales, written] of rows) {

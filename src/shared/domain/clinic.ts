@@ -32,7 +32,7 @@ export type Clinic = {
   timeZone: string;
   /** ISO 3166-1 alpha-2: national phone numbers are read as numbers of this country. */
   country: string;
-  /** Languages the clinic writes in; the first is its default. */
+  /** For patients whose language no template is written in: the first of these that one is. */
   locales: [string, ...string[]];
   /** The number a patient may call, printed in messages. */
   phone: string;

@@ -13,8 +13,7 @@ export function isLocale(text: string): boolean {
 }
 
 /**
- * The locale a message is written in: the patient's (cy-GB), its language (cy), the clinic's first, at last English.
- * A language the clinic does not write in is passed over, for nobody there could answer a question in it.
+ * The locale a message is written in: the patient's (cy-GB), its language (cy), the clinic's in their order, at last English.
  *
  * `dates` adds the region: English is read with British dates in Britain and with American ones in America.
  */
@@ -26,8 +25,7 @@ export function chooseLocales(
   },
 ): { written: string; dates: string } {
   const patients = canonical(wanted);
-  const isSpoken = clinic.locales.some((locale) => languageOf(locale) === languageOf(patients));
-  const chain = [...(isSpoken ? withParents(patients) : []), ...withParents(clinic.locales[0])];
+  const chain = [patients, ...clinic.locales].flatMap(withParents);
   const written = chain.find((locale) => available.has(locale)) ?? LAST_RESORT;
 
   const base = new Intl.Locale(languageOf(patients) === languageOf(written) ? patients : written);
