@@ -14,6 +14,8 @@ export type DeliveredMessage = {
   providerId: string;
   /** Text messages: in how many parts it is sent and billed. */
   segments?: number;
+  /** Text messages: where its receipts go. */
+  statusCallback?: string;
   /** Email: names in lower case, as they came. */
   headers?: Record<string, string>;
   /** Email: the names of the attached files. */

@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CLINIC_KEY, deploy } from "../support/deployment.ts";
+import { CLINIC_KEY, deploy, REPLICATED } from "../support/deployment.ts";
 import { skipWithoutBroker } from "../support/queue.ts";
 
 test("every HTTP service answers under `deno serve`", { skip: skipWithoutBroker() }, async () => {
-  const { urls, dispatcherUrl, output } = await deploy("deno serve", { replicasOfEach: 1 });
-  assert.equal(urls().length, 4);
-  for (const url of urls()) {
+  const { replicas, dispatcherUrl, output } = await deploy({
+    runtime: "deno serve",
+    replicasOfEach: 1,
+  });
+  const services = REPLICATED.flatMap(replicas);
+  assert.equal(services.length, 4);
+  for (const { url } of services) {
     assert.equal((await fetch(`${url}/healthz`)).status, 200);
     assert.match(await (await fetch(`${url}/metrics`)).text(), /# TYPE/);
   }

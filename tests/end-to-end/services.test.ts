@@ -17,7 +17,7 @@ for (const runtime of ["node", "deno"] satisfies Runtime[]) {
     skip: skipWithoutBroker(),
   }, () => {
     test("deliver the reminders of the patient API once, and none that was cancelled", async () => {
-      const deployment = await deploy(runtime);
+      const deployment = await deploy({ runtime });
       const { sql, sandbox, runEtl, runScheduler } = deployment;
 
       const etl = await runEtl();
@@ -46,7 +46,7 @@ for (const runtime of ["node", "deno"] satisfies Runtime[]) {
     });
 
     test("lose and double nothing when each is replaced under load", async () => {
-      const deployment = await deploy(runtime);
+      const deployment = await deploy({ runtime });
       const load = submitAll(deployment.dispatcherUrl);
       for (const name of REPLICATED) {
         assert.equal(await deployment.replace(name), 0, `${name}: exit code after SIGTERM`);

@@ -30,18 +30,27 @@ export type Deployment = {
   dispatcherUrl: string;
   runEtl: () => Promise<{ code: number | null; output: string }>;
   runScheduler: () => Promise<{ code: number | null; output: string }>;
-  /** Stops one replica with SIGTERM, starts another in its place, and returns the exit code. */
+  start: (name: Replicated) => Promise<RunningService>;
+  /** The replicas of a service, oldest first. */
+  replicas: (name: Replicated) => readonly RunningService[];
+  /** Stops the oldest replica with SIGTERM, starts another in its place, and returns the exit code. */
   replace: (name: Replicated) => Promise<number | null>;
-  /** The address of each replica. */
-  urls: () => string[];
+  /** Ends a replica at once, as a lost node would. */
+  kill: (name: Replicated, replica: RunningService) => Promise<void>;
   /** What all the replicas, also those that have ended, have written. */
   output: () => string;
 };
 
-/** Starts Carillon as a cluster runs it: separate processes, three of each replicated service, real PostgreSQL and RabbitMQ. */
+export type DeployOptions = {
+  runtime?: Runtime;
+  replicasOfEach?: number;
+  /** Replaces what the services are told, such as a DATABASE_URL that leads through a proxy. */
+  environment?: Record<string, string>;
+};
+
+/** Starts Carillon as a cluster runs it: separate processes, several of each replicated service, real PostgreSQL and RabbitMQ. */
 export async function deploy(
-  runtime: Runtime,
-  { replicasOfEach = 3 }: { replicasOfEach?: number } = {},
+  { runtime = "node", replicasOfEach = 3, environment: replaced = {} }: DeployOptions = {},
 ): Promise<Deployment> {
   const { sql, url: databaseUrl } = await createTestDatabase();
   const sandbox = await startSandbox({
@@ -53,10 +62,11 @@ export async function deploy(
   });
   after(() => sandbox.stop());
 
-  const replicas = new Map<Replicated, RunningService[]>(REPLICATED.map((name) => [name, []]));
+  const running = new Map<Replicated, RunningService[]>(REPLICATED.map((name) => [name, []]));
+  const replicas = (name: Replicated) => running.get(name) ?? [];
   const everStarted: RunningService[] = [];
   const balance = (name: Replicated) =>
-    startLoadBalancer(() => (replicas.get(name) ?? []).map(({ url }) => url));
+    startLoadBalancer(() => replicas(name).map(({ url }) => url));
   const { url: dispatcherUrl } = await balance("notification-dispatcher");
   const { url: appointmentServiceUrl } = await balance("appointment-service");
 
@@ -74,11 +84,12 @@ export async function deploy(
     DISPATCHER_API_KEY: SERVICE_KEY,
     APPOINTMENT_SERVICE_URL: appointmentServiceUrl,
     APPOINTMENT_SERVICE_TOKEN: OPERATOR_TOKEN,
+    ...replaced,
   };
 
   async function start(name: Replicated): Promise<RunningService> {
     const service = await startService(name, { runtime, environment });
-    replicas.get(name)?.push(service);
+    running.get(name)?.push(service);
     everStarted.push(service);
     return service;
   }
@@ -92,13 +103,19 @@ export async function deploy(
     dispatcherUrl,
     runEtl: () => runJob("etl", { runtime, environment }),
     runScheduler: () => runJob("scheduler", { runtime, environment }),
+    start,
+    replicas,
     replace: async (name) => {
-      const oldest = replicas.get(name)?.shift();
+      const oldest = running.get(name)?.shift();
       oldest?.signal("SIGTERM");
       const [code] = await Promise.all([oldest?.exited ?? null, start(name)]);
       return code;
     },
-    urls: () => [...replicas.values()].flatMap((services) => services.map(({ url }) => url)),
+    kill: async (name, replica) => {
+      running.set(name, replicas(name).filter((other) => other !== replica));
+      replica.signal("SIGKILL");
+      await replica.exited;
+    },
     output: () => everStarted.map((service) => service.output()).join(""),
   };
 }

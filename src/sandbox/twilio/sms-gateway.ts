@@ -54,6 +54,7 @@ export function createSmsGateway(
       text: body,
       at: at.toISOString(),
       providerId: sid,
+      ...(statusCallback === null ? {} : { statusCallback }),
       segments: countSegments(body),
       status: from.startsWith("MG") ? "accepted" : "queued",
     });
