@@ -3,7 +3,7 @@ import { isSupportedCountry, parsePhoneNumberFromString } from "libphonenumber-j
 export type PhoneNumber = {
   e164: string;
   /** False for what is known to be a landline, a premium number and the like. */
-  textable: boolean;
+  readonly textable: boolean;
 };
 
 /** Numbers that cannot get a text message, or only at somebody's great cost. */
@@ -31,6 +31,11 @@ export function parsePhoneNumber(text: string, country: string | null): PhoneNum
     extract: false,
   });
   if (number === undefined || !number.isPossible()) return null;
-  const textable = number.ext === undefined && !NOT_TEXTABLE.has(number.getType());
-  return { e164: number.number, textable };
+  return {
+    e164: number.number,
+    // Looked up when asked for: it costs more than all the rest
+    get textable() {
+      return number.ext === undefined && !NOT_TEXTABLE.has(number.getType());
+    },
+  };
 }
