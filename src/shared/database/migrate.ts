@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import type postgres from "postgres";
+import { inTransaction } from "./transaction.ts";
 
 const MIGRATIONS = new URL("./migrations/", import.meta.url);
 const ROLES = new URL("./roles.sql", import.meta.url);
@@ -9,7 +10,7 @@ const ROLES = new URL("./roles.sql", import.meta.url);
  * Several may run at once: they take turns. The services' rights are declared afresh each time.
  */
 export async function migrate(sql: postgres.Sql): Promise<string[]> {
-  return await sql.begin(async (tx) => {
+  return await inTransaction(sql, async (tx) => {
     await tx`select pg_advisory_xact_lock(hashtext('carillon migrate'))`;
     await tx`create table if not exists public.migration (name text primary key, applied_at timestamptz not null default now())`;
 
