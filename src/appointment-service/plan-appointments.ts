@@ -1,5 +1,5 @@
 import type postgres from "postgres";
-import { v7 as uuidv7 } from "uuid";
+import { v7 } from "uuid";
 import {
   applyPlans,
   type AppointmentPlan,
@@ -7,6 +7,7 @@ import {
   replanChangedClinics,
   type UnplannedAppointment,
 } from "../shared/database/appointment-plans.ts";
+import { inTransaction } from "../shared/database/transaction.ts";
 import { whyNotReminded } from "../shared/domain/appointment.ts";
 import type { Clinic } from "../shared/domain/clinic.ts";
 import { planReminders } from "../shared/domain/plan-reminders.ts";
@@ -17,15 +18,22 @@ const BATCH_MAX = 500;
 
 /** Plans the reminders of every appointment that is new or has changed, or whose clinic's plan has, while `mayGoOn`. */
 export async function planAppointments(
-  { sql, clinics }: { sql: postgres.Sql; clinics: Clinics },
+  { sql, clinics, createId = () => v7() }: {
+    sql: postgres.Sql;
+    clinics: Clinics;
+    createId?: (() => string) | undefined;
+  },
   mayGoOn: () => boolean,
 ): Promise<void> {
   await replanChangedClinics(sql, [...clinics.values()].map(describePlan));
   while (mayGoOn()) {
-    const planned = await sql.begin(async (tx) => {
+    const planned = await inTransaction(sql, async (tx) => {
       const appointments = await lockUnplannedAppointments(tx, { limit: BATCH_MAX });
       if (appointments.length > 0) {
-        await applyPlans(tx, appointments.map((appointment) => plan(appointment, clinics)));
+        await applyPlans(
+          tx,
+          appointments.map((appointment) => plan(appointment, { clinics, createId })),
+        );
       }
       return appointments.length;
     });
@@ -40,7 +48,10 @@ function describePlan({ id, reminders, quietHours, expiresBefore }: Clinic) {
   return { clinicId: id, plan: JSON.stringify({ stages, quiet, expiresBefore }) };
 }
 
-function plan(appointment: UnplannedAppointment, clinics: Clinics): AppointmentPlan {
+function plan(
+  appointment: UnplannedAppointment,
+  { clinics, createId }: { clinics: Clinics; createId: () => string },
+): AppointmentPlan {
   const { id, sequence, clinicId, status, now } = appointment;
   const clinic = clinics.get(clinicId);
   const whyNot = whyNotReminded(status);
@@ -53,6 +64,6 @@ function plan(appointment: UnplannedAppointment, clinics: Clinics): AppointmentP
     stages: clinic.reminders.map(({ before }) => before),
     withdrawal: "operator", // Whoever changed the clinic's plan took the stage out
     reminders: planReminders({ appointment, plan: clinic }, now)
-      .map((reminder) => ({ id: uuidv7(), ...reminder })),
+      .map((reminder) => ({ id: createId(), ...reminder })),
   };
 }

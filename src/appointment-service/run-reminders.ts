@@ -27,6 +27,7 @@ export type RunDeps = {
   /** Milliseconds of a clock that only goes forward. */
   clock: () => number;
   signal: AbortSignal;
+  createId?: (() => string) | undefined;
 };
 
 /** Why the Dispatcher took no more reminders. */
@@ -45,10 +46,10 @@ const PLANNING_SHARE = 0.5;
  * Any number may run at once. What a run that died had in hand is given out by another, under the same reference.
  */
 export async function runReminders(deps: RunDeps, budgetMs: number): Promise<ReminderRun> {
-  const { sql, clinics, log, clock, signal } = deps;
+  const { sql, clinics, log, clock, signal, createId } = deps;
   const start = clock();
   const within = (ms: number) => () => !signal.aborted && clock() - start < ms;
-  await planAppointments({ sql, clinics }, within(budgetMs * PLANNING_SHARE));
+  await planAppointments({ sql, clinics, createId }, within(budgetMs * PLANNING_SHARE));
 
   const counts = { claimed: 0, forwarded: 0, deferred: 0, skipped: 0, failed: 0 };
   const worked = () => counts.forwarded + counts.skipped + counts.failed > 0;

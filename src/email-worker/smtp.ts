@@ -9,7 +9,9 @@ import type { Outcome } from "../shared/domain/outcome.ts";
 
 export type SmtpTransport = Transporter<SMTPPool.SentMessageInfo>;
 
-const CONNECTIONS_MAX = 10;
+const CONNECTIONS_MAX = 20;
+/** Half of them: a sender whose mails take for ever leaves the others the rest. */
+export const CALLS_PER_SENDER = CONNECTIONS_MAX / 2;
 const CONNECT_TIMEOUT_MS = 10_000;
 const SILENCE_TIMEOUT_MS = 20_000;
 

@@ -5,9 +5,11 @@ import {
   findEarlier,
   insertNotifications,
 } from "../shared/database/notifications.ts";
+import { inTransaction } from "../shared/database/transaction.ts";
 import type { Clinic } from "../shared/domain/clinic.ts";
 import type { Hint } from "../shared/messaging/queue.ts";
 import { createBatcher } from "../shared/runtime/batch.ts";
+import type { Clock } from "../shared/runtime/clock.ts";
 import type { Templates } from "../shared/templates/templates.ts";
 import type { Client } from "./clients.ts";
 import { type Draft, draftNotifications } from "./draft-notifications.ts";
@@ -39,6 +41,8 @@ type Dependencies = {
   hints: HintPublisher;
   instruments: Instruments;
   now: () => Date;
+  clock?: Clock | undefined;
+  createId?: (() => string) | undefined;
 };
 
 type KeyClaim = { clientId: string; key: string; requestSha256: string };
@@ -46,11 +50,13 @@ type KeyClaim = { clientId: string; key: string; requestSha256: string };
 /** Single requests that come within this time of each other share one statement and one commit. */
 const LINGER_MS = 1;
 const SHARED_MAX = 100;
+/** Fewer than there are connections: when the database is slow the relay and the reads still get one. */
+const SHARED_AT_ONCE = 6;
 
 export function createAcceptor(dependencies: Dependencies): Acceptor {
-  const { instruments } = dependencies;
+  const { instruments, clock } = dependencies;
   const submitShared = createBatcher<Submission, Answer>(
-    { max: SHARED_MAX, lingerMs: LINGER_MS },
+    { max: SHARED_MAX, lingerMs: LINGER_MS, atOnce: SHARED_AT_ONCE, clock },
     (submissions) => accept(dependencies, submissions),
   );
 
@@ -101,7 +107,8 @@ async function accept(
 ): Promise<Answer[]> {
   const drafts = await draftNotifications(dependencies, submissions);
   const plans = drafts.filter((draft) => draft.kind === "planned").map(({ plan }) => plan);
-  const stored = await store(dependencies.sql, plans, claim);
+  const queued = chooseQueued(dependencies.hints, plans);
+  const stored = await store(dependencies.sql, { plans, queued }, claim);
   if (stored === null) {
     return submissions.map(() => ({
       kind: "refused",
@@ -112,10 +119,13 @@ async function accept(
     const draft = drafts[index];
     return draft?.kind === "planned" && stored.has(draft.plan.notification.id);
   };
-  dependencies.hints.offer(submissions.flatMap(({ traceparent }, index) => {
+  const due = submissions.flatMap(({ traceparent }, index) => {
     const draft = drafts[index];
     return draft?.kind === "planned" && isStored(index) ? hintsOf(draft.plan, traceparent) : [];
-  }));
+  });
+  const atOnce = due.filter(({ deliveryId }) => queued.has(deliveryId));
+  dependencies.hints.offer(atOnce);
+  dependencies.hints.leave(due.length - atOnce.length);
 
   const open = submissions.filter((_, index) => !isStored(index));
   const earlier = await indexEarlier(dependencies.sql, open);
@@ -134,19 +144,33 @@ async function accept(
   });
 }
 
+/** The deliveries whose hints go to the queue at once. What there is no room for waits for its sender's turn. */
+function chooseQueued(
+  hints: HintPublisher,
+  plans: readonly NotificationPlan[],
+): ReadonlySet<string> {
+  return new Set(plans.flatMap((plan) => {
+    const urgent = plan.notification.appointmentNeed === "cancelled";
+    return hintsOf(plan).filter(({ channel }) => hints.mayOffer(channel, { urgent }))
+      .map(({ deliveryId }) => deliveryId);
+  }));
+}
+
 /** The ids of those that are new; null when the client has used its key for another request. */
 async function store(
   sql: postgres.Sql,
-  plans: readonly NotificationPlan[],
+  { plans, queued }: { plans: readonly NotificationPlan[]; queued: ReadonlySet<string> },
   claim: KeyClaim | undefined,
 ): Promise<ReadonlySet<string> | null> {
   const rows = {
     notifications: plans.map(({ notification }) => notification),
     deliveries: plans.flatMap(({ deliveries }) => deliveries),
+    queued: [...queued],
   };
   if (claim === undefined || plans.length === 0) return await insertNotifications(sql, rows);
-  return await sql.begin(async (tx) =>
-    await claimIdempotencyKey(tx, claim) ? await insertNotifications(tx, rows) : null
+  return await inTransaction(
+    sql,
+    async (tx) => await claimIdempotencyKey(tx, claim) ? await insertNotifications(tx, rows) : null,
   );
 }
 
@@ -165,7 +189,7 @@ function referenceKey({ client, request }: Submission): string {
 
 function hintsOf(
   { deliveries, dueNow }: NotificationPlan,
-  traceparent: string | undefined,
+  traceparent?: string | undefined,
 ): Hint[] {
   if (!dueNow) return [];
   return deliveries.filter(({ after }) => after === null)

@@ -7,7 +7,11 @@ export type AdmissionLimits = {
   total: number;
   /** Of those, how many may be one client's: the others' share is never taken. */
   perClient: number;
+  /** A request that takes longer is answered 503. Whether it is done all the same, a repeat will tell. */
+  answerMaxMs?: number;
 };
+
+const ANSWER_MAX_MS = 5_000;
 
 /**
  * Turns requests away instead of letting them queue: 429 to a client that holds its share, 503 when all is taken.
@@ -15,7 +19,7 @@ export type AdmissionLimits = {
  * What bounds the requests bounds the memory of their bodies and the wait for a database connection.
  */
 export function createAdmission(
-  { total, perClient }: AdmissionLimits,
+  { total, perClient, answerMaxMs = ANSWER_MAX_MS }: AdmissionLimits,
 ): MiddlewareHandler<ClientEnv> {
   const underWay = new Map<string, number>();
   let all = 0;
@@ -28,11 +32,17 @@ export function createAdmission(
 
     underWay.set(id, own + 1);
     all += 1;
-    try {
-      return await next();
-    } finally {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(resolve, answerMaxMs, "late");
+    });
+    // It counts until it has ended, answered or not: what waits for the database stays bounded
+    const done = next().finally(() => {
+      clearTimeout(timer);
       underWay.set(id, (underWay.get(id) ?? 1) - 1);
       all -= 1;
-    }
+    });
+    const outcome = await Promise.race([done, late]);
+    return outcome === "late" ? sendProblem(c, { code: "unavailable" }) : undefined;
   };
 }

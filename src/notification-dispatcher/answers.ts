@@ -58,6 +58,9 @@ const Delivery = z.object({
   attempt: z.int().meta({ description: "Calls to the provider begun" }),
   dueAt: time.nullable().meta({ description: "Null while it waits for another channel's outcome" }),
   providerCode: z.string().nullable(),
+  senderTrouble: z.enum(["config_error", "account_suspended"]).nullable().meta({
+    description: "Why the clinic's sender cannot send, while this waits for it to be mended",
+  }),
 });
 
 const TimelineEntry = z.object({

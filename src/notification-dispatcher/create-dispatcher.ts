@@ -18,6 +18,7 @@ import { createInstruments, traceRequests } from "./instruments.ts";
 import { createNotificationRoutes } from "./notification-routes.ts";
 import { createErrorHandler, sendProblem } from "./problem.ts";
 import { createHintPublisher } from "./publish-hints.ts";
+import { createQueueRoom } from "./queue-room.ts";
 import { startRelay } from "./relay.ts";
 import { createTemplateRoutes } from "./template-routes.ts";
 import { createTwilioWebhook } from "./twilio-webhook.ts";
@@ -50,7 +51,10 @@ const BATCHES = { total: 32, perClient: 24 };
 export function createDispatcher(options: DispatcherOptions): Dispatcher {
   const { sql, queue, clinics, log } = options;
   const instruments = createInstruments();
-  const hints = createHintPublisher({ sql, queue, instruments, log });
+  const room = createQueueRoom();
+  const relay = startRelay({ sql, queue, instruments, log, room });
+  const wakeRelay = relay.wake;
+  const hints = createHintPublisher({ sql, queue, instruments, log, room, wakeRelay });
   const timeZones = keepUntilFailure(async () => {
     await upsertSenders(sql, listSenders(clinics));
     const known = new Set((await listTimeZones(sql)).filter(isTimeZone));
@@ -61,7 +65,6 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
     return known;
   });
   const dependencies = { ...options, timeZones, hints, instruments, now: () => new Date() };
-  const relay = startRelay({ sql, queue, instruments, log });
 
   return {
     routes: createRoutes(dependencies),

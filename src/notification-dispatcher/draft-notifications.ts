@@ -14,11 +14,12 @@ export type Draft = { kind: "planned"; plan: NotificationPlan } | Refused;
 
 /** Checks each submission against the world, and plans what may be done. */
 export async function draftNotifications(
-  { sql, templates, timeZones, now }: {
+  { sql, templates, timeZones, now, createId = () => v7() }: {
     sql: Db;
     templates: Templates;
     timeZones: () => Promise<ReadonlySet<string>>;
     now: () => Date;
+    createId?: (() => string) | undefined;
   },
   submissions: readonly Submission[],
 ): Promise<Draft[]> {
@@ -41,7 +42,7 @@ export async function draftNotifications(
       return { kind: "refused", refusal: { code: "recipient_not_allowed", errors: foreign } };
     }
     const preferredQuiet = patient?.quiet ?? null;
-    const options = { ...circumstances, client, sha256, preferredQuiet, createId: () => v7() };
+    const options = { ...circumstances, client, sha256, preferredQuiet, createId };
     return { kind: "planned", plan: planNotification(request, options) };
   });
 }

@@ -18,6 +18,9 @@ export function createInstruments() {
     overdue: meter.createGauge("relay_overdue_seconds", {
       description: "How long the delivery that waits longest for the relay has been due",
     }),
+    sendersInTrouble: meter.createGauge("senders_in_trouble", {
+      description: "Senders whose account or settings are refused: what they have to send waits",
+    }),
   };
 }
 export type Instruments = ReturnType<typeof createInstruments>;

@@ -33,12 +33,14 @@ const Form = z.object({
  * that it does.
  */
 export function createTwilioWebhook(
-  { sql, publicUrl, authToken, log }: {
+  { sql, publicUrl, authToken, log, now = () => new Date(), random = Math.random }: {
     sql: postgres.Sql;
     /** What Twilio signs begins with it. The request's own Host is anybody's word. */
     publicUrl: string;
     authToken: string;
     log: Log;
+    now?: () => Date;
+    random?: () => number;
   },
 ): Hono {
   const app = new Hono();
@@ -79,8 +81,8 @@ export function createTwilioWebhook(
       word: MessageStatus,
       code: ErrorCode === null ? null : String(ErrorCode),
       receipt,
-      now: new Date(),
-      random: Math.random(),
+      now: now(),
+      random: random(),
     });
     if (facts !== null) await takeNote(receipt, { facts, address: To });
     count(facts === null ? "orphan" : MessageStatus);

@@ -1,4 +1,4 @@
-import { findTakenProviderIds } from "../shared/database/receipts.ts";
+import { claimMessage, findUnclaimed } from "../shared/database/receipts.ts";
 import { startWorker, type Worker, type WorkerParts } from "../shared/delivery/start-worker.ts";
 import { createTwilioProvider, type TwilioOptions } from "./twilio.ts";
 
@@ -7,7 +7,10 @@ export async function startSmsWorker(
 ): Promise<Worker> {
   const provider = createTwilioProvider({
     ...twilio,
-    findTaken: (of) => findTakenProviderIds(parts.sql, of),
+    known: {
+      claim: (doubt) => claimMessage(parts.sql, doubt),
+      unclaimed: (doubt) => findUnclaimed(parts.sql, doubt),
+    },
   });
   const worker = await startWorker("sms", { ...parts, provider });
   return {

@@ -1,4 +1,5 @@
 import type { Channel, DeliveryStatus, NotificationStatus, Reason } from "../domain/delivery.ts";
+import type { SenderUnusable } from "../domain/outcome.ts";
 import type { Db } from "./connect.ts";
 
 /** Where a notification stands, without a name, an address or a text. */
@@ -26,6 +27,8 @@ export type DeliveryState = {
   /** ISO 8601. Null while it waits for another delivery. */
   dueAt: string | null;
   providerCode: string | null;
+  /** Why its sender cannot send, when that is what it waits for. */
+  senderTrouble: SenderUnusable["reason"] | null;
 };
 
 export type DeliveryEvent = {
@@ -132,7 +135,10 @@ function deliveriesOf(db: Db) {
     select delivery.notification_status(array_agg(status order by id)) as status,
            jsonb_agg(jsonb_build_object(
              'id', id, 'channel', channel, 'status', status, 'reason', reason, 'attempt', attempt,
-             'dueAt', nullif(due_at, 'infinity'), 'providerCode', provider_code) order by id) as deliveries
+             'dueAt', nullif(due_at, 'infinity'), 'providerCode', provider_code,
+             'senderTrouble', (select pause_reason from delivery.sender s
+                                where s.id = sender_id and s.in_trouble
+                                  and status in ('scheduled', 'queued', 'unknown'))) order by id) as deliveries
       from delivery.delivery
      where notification_id = n.id
   `;

@@ -51,20 +51,22 @@ export type AcceptedNotification = {
   deliveries: { id: string; channel: Channel; status: "scheduled" | "suppressed" }[];
 };
 
-/** The process that accepts a delivery hints it itself; the relay looks at it only after this. */
+/** So long after it was accepted the relay gives the hint of a delivery that its own process was to hint. */
 const OWN_HINT_SECONDS = 5;
 
 /**
  * Stores notifications with their deliveries, in one statement: all of a notification, or nothing. Returns the ids of
- * those it stored; of the others the client has used the reference before.
+ * those it stored; of the others the client has used the reference before. The caller hints the deliveries in `queued`,
+ * which are due now; the relay hints the others in their time.
  *
  * References are inserted in order, so that two batches with the same ones do not wait for each other.
  */
 export async function insertNotifications(
   db: Db,
-  { notifications, deliveries }: {
+  { notifications, deliveries, queued = [] }: {
     notifications: readonly NewNotification[];
     deliveries: readonly NewDelivery[];
+    queued?: readonly string[];
   },
 ): Promise<ReadonlySet<string>> {
   if (notifications.length === 0) return new Set();
@@ -92,7 +94,7 @@ export async function insertNotifications(
       on conflict (client_id, reference) do nothing
       returning id
     ), planned as (
-      select d.*, i.suppressed, i."expiresAt",
+      select d.*, i.suppressed, i."expiresAt", d.id = any(${queued as string[]}::uuid[]) as queued,
              case when d.after is null or i.suppressed then coalesce(i."dueAt", now()) else 'infinity' end as due_at
         from accepted
         join incoming i using (id)
@@ -101,13 +103,14 @@ export async function insertNotifications(
           on d."notificationId" = i.id
     ), stored as (
       insert into delivery.delivery (
-        id, notification_id, channel, sender_id, after, status, reason, due_at, expires_at, wake_at)
+        id, notification_id, channel, sender_id, after, status, reason, due_at, expires_at, hints, hinted_at, wake_at)
       select id, "notificationId", channel, "senderId", after,
-             case when suppressed then 'suppressed' else 'scheduled' end,
+             case when suppressed then 'suppressed' when queued then 'queued' else 'scheduled' end,
              case when suppressed then 'quiet_hours' end,
-             due_at, "expiresAt",
+             due_at, "expiresAt", queued::int, case when queued then now() end,
              case when not suppressed
-                  then least(greatest(due_at, now() + make_interval(secs => ${OWN_HINT_SECONDS})), "expiresAt") end
+                  then least(due_at + make_interval(secs => case when queued then ${OWN_HINT_SECONDS} else 0 end),
+                             "expiresAt") end
         from planned
       returning id, status, reason
     ), told as (

@@ -5,7 +5,8 @@ import type { Db } from "./connect.ts";
  * Records what became of a batch of attempts, in one statement. Returns the ids it recorded.
  *
  * Compare-and-set: a result counts only for its own attempt and only while that attempt is open. `sent` is recorded
- * even when the attempt was taken for lost in the meantime, for that keeps it from being sent a second time.
+ * even when the attempt was taken for lost in the meantime: that keeps it from being sent a second time, and when it
+ * was withdrawn or given up since, it says what the patient got.
  * The batch is one JSON parameter: any number of rows, one plan.
  */
 export async function settleDeliveries(
@@ -23,6 +24,7 @@ export async function settleDeliveries(
            enquiries = case when t.enquired then d.enquiries + 1 else 0 end,
            hints = 0,
            lease_until = null,
+           called_address = case when t.status = 'unknown' then d.called_address end,
            provider_id = coalesce(t."providerId", d.provider_id),
            provider_code = t."providerCode",
            updated_at = now()
@@ -32,7 +34,8 @@ export async function settleDeliveries(
      where d.id = t.id and d.attempt = t.attempt
        and (d.status in ('sending', 'unknown')
             -- Unless a receipt has reported this very message as failed
-            or (t.status in ('sent', 'delivered') and d.status in ('scheduled', 'queued')
+            or (t.status in ('sent', 'delivered')
+                and d.status in ('scheduled', 'queued', 'cancelled', 'expired', 'suppressed', 'technical_failure')
                 and d.provider_id is distinct from t."providerId"))
     returning d.id
   `;

@@ -1,8 +1,10 @@
+import type postgres from "postgres";
 import type { Channel } from "../domain/delivery.ts";
 import type { SuppressionReason } from "../domain/outcome.ts";
 import type { ReceiptTarget } from "../domain/receipt.ts";
 import type { Change } from "../domain/transition.ts";
 import type { Db } from "./connect.ts";
+import { inTransaction } from "./transaction.ts";
 
 export type ReceiptFacts = ReceiptTarget & { senderId: string; clinicId: string };
 
@@ -12,7 +14,7 @@ export async function readReceiptFacts(
   { deliveryId, providerId }: { deliveryId: string; providerId: string },
 ): Promise<ReceiptFacts | null> {
   const [facts] = await db<ReceiptFacts[]>`
-    select d.status, d.attempt, d.failures, d.expires_at, d.sender_id, n.clinic_id,
+    select d.status, d.reason, d.attempt, d.failures, d.expires_at, d.sender_id, n.clinic_id,
            exists (
              select from delivery.delivery_event e
               where e.delivery_id = d.id and e.kind = 'receipt' and e.status in ('failed', 'undelivered')
@@ -60,6 +62,7 @@ export async function recordReceipt(db: Db, receipt: NewReceipt): Promise<boolea
              enquiries = 0,
              hints = 0,
              lease_until = null,
+             called_address = null,
              provider_id = t."providerId",
              provider_code = t."providerCode",
              updated_at = now()
@@ -72,6 +75,28 @@ export async function recordReceipt(db: Db, receipt: NewReceipt): Promise<boolea
     select count(*)::int as changed from changed
   `;
   return change === null || changed === 1;
+}
+
+/** Keeps the receipts of messages in test mode, and raises those that are `sent` to `delivered`, in one statement. */
+export async function recordPretendReceipts(
+  db: Db,
+  receipts: readonly Pick<NewReceipt, "deliveryId" | "attempt" | "providerId">[],
+): Promise<void> {
+  await db`
+    with received as materialized (
+      select *
+        from jsonb_to_recordset(${db.json(receipts as never)}) as r(
+               "deliveryId" uuid, attempt integer, "providerId" text)
+    ), kept as (
+      insert into delivery.delivery_event (delivery_id, kind, status, attempt, provider_event)
+      select "deliveryId", 'receipt', 'delivered', attempt, "providerId" || ':delivered' from received
+      on conflict do nothing
+    )
+    update delivery.delivery d
+       set status = 'delivered', updated_at = now()
+      from received r
+     where d.id = r."deliveryId" and d.attempt = r.attempt and d.status = 'sent'
+  `;
 }
 
 /** Puts an address on a clinic's stop list. What is on it stays as it is. */
@@ -93,15 +118,45 @@ export async function suppressAddress(
   `;
 }
 
-/** Those of `providerIds` that are known to be the message of another delivery than this one. */
-export async function findTakenProviderIds(
+/** An attempt whose fate is unclear, and the provider's messages that may be it. */
+export type Doubt = { deliveryId: string; attempt: number; providerIds: readonly string[] };
+
+/** Those of a provider's messages that are not known to be of another delivery, or of an earlier attempt of this one. */
+export async function findUnclaimed(
   db: Db,
-  { deliveryId, providerIds }: { deliveryId: string; providerIds: readonly string[] },
-): Promise<ReadonlySet<string>> {
-  if (providerIds.length === 0) return new Set();
+  { deliveryId, attempt, providerIds }: Doubt,
+): Promise<string[]> {
+  if (providerIds.length === 0) return [];
   const rows = await db<{ providerId: string }[]>`
-    select provider_id from delivery.delivery
-     where provider_id = any(${providerIds as string[]}) and id <> ${deliveryId}
+    select provider_id
+      from unnest(${providerIds as string[]}::text[]) with ordinality as candidate(provider_id, place)
+     where not exists (
+             select from delivery.delivery d
+              where d.provider_id = candidate.provider_id and d.id <> ${deliveryId})
+       and not exists (
+             select from delivery.delivery_event e
+              where e.delivery_id = ${deliveryId} and e.kind = 'receipt' and e.attempt < ${attempt}
+                and starts_with(e.provider_event, candidate.provider_id || ':'))
+     order by place
   `;
-  return new Set(rows.map(({ providerId }) => providerId));
+  return rows.map(({ providerId }) => providerId);
+}
+
+/**
+ * Makes one of the provider's messages this delivery's, and returns it; null when none is left. One delivery at a time,
+ * so that two with the same words to the same number are not taken for the same message.
+ */
+export async function claimMessage(sql: postgres.Sql, doubt: Doubt): Promise<string | null> {
+  if (doubt.providerIds.length === 0) return null;
+  return await inTransaction(sql, async (tx) => {
+    await tx`select pg_advisory_xact_lock(hashtext('carillon claim message'))`;
+    const [providerId] = await findUnclaimed(tx, doubt);
+    if (providerId === undefined) return null;
+    const { count } = await tx`
+      update delivery.delivery
+         set provider_id = ${providerId}, updated_at = now()
+       where id = ${doubt.deliveryId} and attempt = ${doubt.attempt} and status = 'unknown'
+    `;
+    return count === 0 ? null : providerId;
+  });
 }

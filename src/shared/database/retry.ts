@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { type Clock, sleep, systemClock } from "../runtime/clock.ts";
 import { isUnavailable } from "./unavailable.ts";
 
 const PAUSE_MS = 200;
@@ -6,15 +6,15 @@ const PAUSE_MS = 200;
 /** Does `work` again while the database is away, for up to `timeoutMs`. The work must bear being done twice. */
 export async function retryWhileUnavailable<Result>(
   work: () => Promise<Result>,
-  { timeoutMs }: { timeoutMs: number },
+  { timeoutMs, clock = systemClock }: { timeoutMs: number; clock?: Clock | undefined },
 ): Promise<Result> {
-  const deadline = performance.now() + timeoutMs;
+  const deadline = clock.now() + timeoutMs;
   for (;;) {
     try {
       return await work();
     } catch (error) {
-      if (!isUnavailable(error) || performance.now() + PAUSE_MS > deadline) throw error;
-      await sleep(PAUSE_MS);
+      if (!isUnavailable(error) || clock.now() + PAUSE_MS > deadline) throw error;
+      await sleep(clock, PAUSE_MS);
     }
   }
 }

@@ -99,25 +99,55 @@ export async function reserveSlots(
 
 /**
  * Holds back everything of a sender for 30 s, doubled each time in a row up to 15 min. Of many deliveries that find it
- * unusable at once only the first counts.
+ * unusable at once only the first counts, and of those that follow only the one that tried for all (`probe`).
  */
 export async function pauseSender(
   db: Db,
-  { senderId, reason }: { senderId: string; reason: SenderUnusable["reason"] },
+  { senderId, reason, probe = false }: {
+    senderId: string;
+    reason: SenderUnusable["reason"];
+    probe?: boolean;
+  },
 ): Promise<void> {
   await db`
     update delivery.sender
        set paused_until = now() + make_interval(
              secs => least(${FIRST_PAUSE_SECONDS} * 2 ^ least(pauses, 10), ${LONGEST_PAUSE_SECONDS})),
-           pause_reason = ${reason}, pauses = pauses + 1
-     where id = ${senderId} and (paused_until is null or paused_until <= now())
+           pause_reason = ${reason}, pauses = pauses + 1, in_trouble = true
+     where id = ${senderId} and (paused_until is null or paused_until <= now() or ${probe})
+  `;
+}
+
+/** Lets the next delivery of a sender in trouble try after so many seconds: the last one showed nothing. */
+export async function tryNext(
+  db: Db,
+  { senderId, afterSeconds }: { senderId: string; afterSeconds: number },
+): Promise<void> {
+  await db`
+    update delivery.sender set paused_until = now() + make_interval(secs => ${afterSeconds})
+     where id = ${senderId} and in_trouble and paused_until > now()
+  `;
+}
+
+export async function countSendersInTrouble(db: Db): Promise<number> {
+  const [row] = await db<[{ count: number }]>`
+    select count(*)::int as count from delivery.sender where in_trouble
+  `;
+  return row.count;
+}
+
+/** Lets all that waits go: the one that tried has left. */
+export async function endTrouble(db: Db, senderId: string): Promise<void> {
+  await db`
+    update delivery.sender set in_trouble = false, paused_until = least(paused_until, now())
+     where id = ${senderId} and in_trouble
   `;
 }
 
 /** Forgets the pauses of a sender that has worked, unless the last was a moment ago. */
 export async function forgetPauses(db: Db, senderId: string): Promise<void> {
   await db`
-    update delivery.sender set paused_until = null, pause_reason = null, pauses = 0
+    update delivery.sender set paused_until = null, pause_reason = null, pauses = 0, in_trouble = false
      where id = ${senderId} and paused_until < now() - make_interval(secs => ${CONVALESCENCE_SECONDS})
   `;
 }

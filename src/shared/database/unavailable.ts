@@ -1,7 +1,7 @@
 // Of PostgreSQL: connection exceptions, shutdown and start, too many connections, read-only (a demoted primary),
-// serialization and deadlock, time-outs of locks and statements. Of the client and the system: connections that fail.
+// serialization and deadlock, time-outs of locks, statements and transactions, disks. Of the client and the system: connections that fail.
 const UNAVAILABLE =
-  /^(08\w{3}|57P0\d|57014|53\w{3}|25006|40001|40P01|55P03|CONNECTION_\w+|CONNECT_TIMEOUT|ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
+  /^(08\w{3}|57P0\d|57014|53\w{3}|58\w{3}|25006|25P03|25P04|40001|40P01|55P03|CONNECTION_\w+|CONNECT_TIMEOUT|ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)$/;
 
 /** Whether the same statement may succeed in a moment, with nothing mended by its sender. */
 export function isUnavailable(error: unknown): boolean {

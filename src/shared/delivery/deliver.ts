@@ -1,18 +1,20 @@
 import type { Db } from "../database/connect.ts";
-import { suppressAddress } from "../database/receipts.ts";
+import { recordPretendReceipts, suppressAddress } from "../database/receipts.ts";
 import { afterAttempt, afterEnquiry } from "../domain/after-attempt.ts";
 import type { Clinic } from "../domain/clinic.ts";
 import type { Enquiry, Outcome } from "../domain/outcome.ts";
 import type { Hint, Verdict } from "../messaging/queue.ts";
+import { createBatcher } from "../runtime/batch.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { describeError, type Log } from "../runtime/log.ts";
 import type { Templates } from "../templates/templates.ts";
-import { createLeasing, type Held } from "./leasing.ts";
+import { BATCH_MAX, createLeasing, type Held, LINGER_MS } from "./leasing.ts";
 import type { DeliveryMetrics } from "./metrics.ts";
 import type { Pacing } from "./pacing.ts";
 import { createPretendProvider } from "./pretend-provider.ts";
 import { type Call, CALL_TIMEOUT_MS, type Provider } from "./provider.ts";
-import { receiveReceipt } from "./receive-receipt.ts";
 import { createRecording, RECORD_MAX_MS } from "./recording.ts";
+import { createRoom, type Room } from "./room.ts";
 import { traceDelivery } from "./trace.ts";
 
 export type DeliverParts = {
@@ -23,17 +25,30 @@ export type DeliverParts = {
   pacing: Pacing;
   metrics: DeliveryMetrics;
   log: Log;
+  /** Calls of one sender at once. */
+  callsPerSender?: number | undefined;
+  clock?: Clock | undefined;
+  /** From 0 to 1: spreads retries. */
+  random?: (() => number) | undefined;
 };
+
+const CALLS_PER_SENDER = 25;
+
+/** How long a delivery waits whose sender's calls do not end. */
+const CROWDED_MS = 30_000;
 
 /**
  * Makes the handler of one hint. Any number may run at once, in any number of processes, on the same hints: the lease
  * sorts them out. No database connection is held while the provider is called.
  */
 export function createDeliver(parts: DeliverParts): (hint: Hint) => Promise<Verdict> {
-  const { sql, pacing, metrics } = parts;
-  const lease = createLeasing(sql);
-  const record = createRecording(sql);
+  const { sql, pacing, metrics, clock = systemClock, random = Math.random } = parts;
+  const lease = createLeasing(sql, clock);
+  const record = createRecording(sql, clock);
   const pretend = createPretendProvider();
+  const receivePretend = createPretendReceipts(sql, clock);
+  const room = createRoom({ perSender: parts.callsPerSender ?? CALLS_PER_SENDER, clock });
+  const context = (delivery: Held) => ({ ...delivery, now: delivery.now(), random: random() });
 
   async function deliver({ deliveryId }: Hint): Promise<Verdict> {
     if (!await pacing.waitForTurn(deliveryId)) return "ack";
@@ -50,10 +65,16 @@ export function createDeliver(parts: DeliverParts): (hint: Hint) => Promise<Verd
       const policy = clinic?.unclearEmail ?? "hold";
       const after = afterEnquiry(enquiry, { ...context(delivery), policy });
       await record({ id, attempt, ...after });
+      if (enquiry.kind === "sender_unusable") await pacing.pause(delivery, enquiry.reason);
+      else await pacing.showedNothing(delivery, { answered: enquiry.kind !== "unavailable" });
     } else {
-      const outcome = await send(delivery, provider, parts);
+      const outcome = await send(delivery, provider, { ...parts, room }) ??
+        { kind: "not_called", afterMs: CROWDED_MS * (0.5 + random()) };
       await record({ id, attempt, ...afterAttempt(outcome, context(delivery)) });
       await takeNote(outcome, delivery, parts);
+      if (outcome.kind === "sent" && delivery.mode === "test") {
+        await receivePretend({ deliveryId: id, attempt, providerId: outcome.providerId });
+      }
     }
     return "ack";
   }
@@ -68,23 +89,26 @@ export function createDeliver(parts: DeliverParts): (hint: Hint) => Promise<Verd
   };
 }
 
-function context(delivery: Held) {
-  return { ...delivery, now: delivery.now(), random: Math.random() };
-}
-
-async function send(delivery: Held, provider: Provider, parts: DeliverParts): Promise<Outcome> {
+/** Null: the sender's calls do not end, and others would wait behind them. */
+async function send(
+  delivery: Held,
+  provider: Provider,
+  { room, ...parts }: DeliverParts & { room: Room },
+): Promise<Outcome | null> {
   const call = prepareCall(delivery, parts);
   if (call === null) {
     const reason = "config_error";
     return { kind: "refused", status: "technical_failure", reason, code: reason };
   }
-  // Only a process that stood still comes this late. A call now could outlive the lease
-  if (delivery.leftMs() < CALL_TIMEOUT_MS + RECORD_MAX_MS) return { kind: "not_called" };
+  return await room(delivery.senderId, async () => {
+    // Only a process that stood still comes this late. A call now could outlive the lease
+    if (delivery.leftMs() < CALL_TIMEOUT_MS + RECORD_MAX_MS) return { kind: "not_called" };
 
-  const startedAt = performance.now();
-  const outcome = await provider.send(call);
-  parts.metrics.called(outcome.kind, (performance.now() - startedAt) / 1_000);
-  return outcome;
+    const startedAt = performance.now();
+    const outcome = await provider.send(call);
+    parts.metrics.called(outcome.kind, (performance.now() - startedAt) / 1_000);
+    return outcome;
+  });
 }
 
 async function enquire(delivery: Held, provider: Provider, parts: DeliverParts): Promise<Enquiry> {
@@ -142,8 +166,7 @@ async function takeNote(
   metrics.settled(outcome.kind);
   if (outcome.kind === "sent") {
     metrics.late(Math.max(delivery.now().getTime() - delivery.dueAt.getTime(), 0) / 1_000);
-    await pacing.worked(senderId);
-    if (delivery.mode === "test") await receivePretendReceipt(sql, delivery, outcome.providerId);
+    await pacing.worked(delivery);
     return;
   }
 
@@ -151,7 +174,9 @@ async function takeNote(
   log.info("not sent", { delivery: id, attempt, outcome: outcome.kind, code });
   if (outcome.kind === "sender_unusable") {
     log.error("sender is unusable", { sender: senderId, code });
-    await pacing.pause(senderId, outcome.reason);
+    await pacing.pause(delivery, outcome.reason);
+  } else {
+    await pacing.showedNothing(delivery, { answered: outcome.kind === "refused" });
   }
   if (outcome.kind === "refused" && outcome.suppress !== undefined && address !== null) {
     const source = `${channel} ${outcome.code}`;
@@ -159,16 +184,13 @@ async function takeNote(
   }
 }
 
-async function receivePretendReceipt(sql: Db, delivery: Held, providerId: string): Promise<void> {
-  const { id: deliveryId, attempt } = delivery;
-  await receiveReceipt(sql, {
-    deliveryId,
-    attempt,
-    providerId,
-    word: "delivered",
-    code: null,
-    receipt: { kind: "delivered" },
-    now: delivery.now(),
-    random: Math.random(),
-  });
+/** What a provider would have told later of a message in test mode, many in one statement. */
+function createPretendReceipts(sql: Db, clock: Clock) {
+  return createBatcher(
+    { max: BATCH_MAX, lingerMs: LINGER_MS, clock },
+    async (receipts: Parameters<typeof recordPretendReceipts>[1][number][]) => {
+      await recordPretendReceipts(sql, receipts);
+      return receipts.map(() => undefined);
+    },
+  );
 }

@@ -3,6 +3,7 @@ import { settleDeliveries } from "../database/outcomes.ts";
 import { retryWhileUnavailable } from "../database/retry.ts";
 import type { Transition } from "../domain/transition.ts";
 import { createBatcher } from "../runtime/batch.ts";
+import { type Clock, systemClock } from "../runtime/clock.ts";
 import { BATCH_MAX, LINGER_MS } from "./leasing.ts";
 
 /** What a call needs of its lease for being recorded, should the database go away meanwhile. */
@@ -14,10 +15,14 @@ export const RECORD_MAX_MS = 60_000;
  * Keeps trying while the database is away. When it gives up, the ledger takes the attempt for unclear by itself, and
  * what became of it is found out by asking.
  */
-export function createRecording(sql: Db): (transition: Transition) => Promise<void> {
-  return createBatcher({ max: BATCH_MAX, lingerMs: LINGER_MS }, async (transitions) => {
+export function createRecording(
+  sql: Db,
+  clock: Clock = systemClock,
+): (transition: Transition) => Promise<void> {
+  return createBatcher({ max: BATCH_MAX, lingerMs: LINGER_MS, clock }, async (transitions) => {
     await retryWhileUnavailable(() => settleDeliveries(sql, transitions), {
       timeoutMs: RECORD_MAX_MS,
+      clock,
     });
     return transitions.map(() => undefined);
   });

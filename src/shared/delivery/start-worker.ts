@@ -2,6 +2,7 @@ import type postgres from "postgres";
 import type { Clinic } from "../domain/clinic.ts";
 import type { Channel } from "../domain/delivery.ts";
 import type { Queue } from "../messaging/queue.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { describeError, type Log } from "../runtime/log.ts";
 import type { Templates } from "../templates/templates.ts";
 import { createDeliver } from "./deliver.ts";
@@ -18,6 +19,10 @@ export type WorkerParts = {
   log: Log;
   /** Deliveries in hand at once. */
   prefetch: number;
+  /** Calls of one sender at once; undefined: the usual number. */
+  callsPerSender?: number | undefined;
+  clock?: Clock | undefined;
+  random?: (() => number) | undefined;
 };
 
 export type Worker = {
@@ -29,13 +34,14 @@ export type Worker = {
 
 export async function startWorker(
   channel: Channel,
-  { sql, queue, clinics, templates, log, prefetch, provider }: WorkerParts & { provider: Provider },
+  { queue, prefetch, ...parts }: WorkerParts & { provider: Provider },
 ): Promise<Worker> {
+  const { sql, log, clock } = parts;
   const metrics = createDeliveryMetrics(channel);
-  const pacing = createPacing(sql, { channel, prefetch });
+  const pacing = createPacing(sql, { channel, prefetch, clock });
   const consumer = await queue.consume(channel, {
     prefetch,
-    handle: createDeliver({ sql, clinics, templates, provider, pacing, metrics, log }),
+    handle: createDeliver({ ...parts, pacing, metrics }),
     // The ledger gives the hint again, and takes an attempt that began for unclear
     onError: (error) => log.error("a delivery was left", describeError(error)),
   });

@@ -40,7 +40,7 @@ export function afterAttempt(outcome: Outcome, context: AttemptContext): Change 
         providerCode: outcome.code,
       });
     case "not_called":
-      return change("scheduled", { dueAt: context.now });
+      return change("scheduled", { dueAt: later(context.now, outcome.afterMs ?? 0) });
   }
 }
 
@@ -68,6 +68,8 @@ export function afterEnquiry(
         enquired: true,
         providerCode: enquiry.code,
       });
+    case "sender_unusable":
+      return change("unknown", { dueAt: now, providerCode: enquiry.code });
     case "unanswerable":
       if (policy === "hold" || failures + 1 >= UNCLEAR_EMAILS_MAX) {
         return unresolved("ambiguous_unresolved");

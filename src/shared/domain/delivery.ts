@@ -18,6 +18,63 @@ export const DELIVERY_STATUSES = [
 ] as const;
 export type DeliveryStatus = (typeof DELIVERY_STATUSES)[number];
 
+/**
+ * What may become of a delivery, from each status, by one statement. Whatever is not here is a bug.
+ *
+ * A receipt raises anything to `delivered`, whatever else was thought: the patient has it. That a message was `sent` may
+ * be learnt after it was taken for lost, and even after it was withdrawn or given up; and `sent` may fall, for the
+ * provider reports a failure later.
+ */
+export const NEXT_STATUSES: Readonly<Record<DeliveryStatus, readonly DeliveryStatus[]>> = {
+  scheduled: [
+    "queued",
+    "sending", // A hint that was late
+    "sent",
+    "delivered",
+    "suppressed",
+    "cancelled",
+    "expired",
+  ],
+  queued: ["scheduled", "sending", "sent", "delivered", "suppressed", "cancelled", "expired"],
+  sending: [
+    "scheduled",
+    "unknown",
+    "sent",
+    "delivered",
+    "temporary_failure",
+    "permanent_failure",
+    "technical_failure",
+    "suppressed",
+    "expired",
+  ],
+  unknown: [
+    "scheduled",
+    "sent",
+    "delivered",
+    "temporary_failure",
+    "permanent_failure",
+    "technical_failure",
+    "suppressed",
+    "expired",
+  ],
+  sent: [
+    "scheduled",
+    "delivered",
+    "temporary_failure",
+    "permanent_failure",
+    "technical_failure",
+    "suppressed",
+    "expired",
+  ],
+  delivered: [],
+  temporary_failure: ["delivered"],
+  permanent_failure: ["delivered"],
+  technical_failure: ["sent", "delivered"],
+  suppressed: ["sent", "delivered"],
+  cancelled: ["sent", "delivered"],
+  expired: ["sent", "delivered"],
+};
+
 /** Why a delivery ended other than sent or delivered. Closed: a failure without a reason is a bug. */
 export const REASONS = [
   "opted_out",

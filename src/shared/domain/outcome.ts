@@ -12,8 +12,8 @@ export type Outcome =
   | Refused
   | SenderUnusable
   | { kind: "unclear"; code: string }
-  /** We did not get as far as calling, through no fault of the message. */
-  | { kind: "not_called" };
+  /** We did not get as far as calling, through no fault of the message. `afterMs`: better not at once. */
+  | { kind: "not_called"; afterMs?: number };
 
 /** The provider certainly did not take it, and may later. */
 export type Retry = {
@@ -56,7 +56,8 @@ export type SuppressionReason = Extract<
 export type Enquiry =
   | { kind: "found"; providerId: string }
   | { kind: "not_found" }
-  /** The provider cannot be asked now. */
+  /** The provider cannot be asked now, or its answer leaves it open. */
   | { kind: "unavailable"; code: string }
+  | SenderUnusable
   /** The provider has no way to be asked: SMTP. */
   | { kind: "unanswerable" };

@@ -1,5 +1,5 @@
 import { afterAttempt, type AttemptContext } from "./after-attempt.ts";
-import type { DeliveryStatus } from "./delivery.ts";
+import type { DeliveryStatus, Reason } from "./delivery.ts";
 import type { Refused, Retry, SenderUnusable } from "./outcome.ts";
 import { type Change, change } from "./transition.ts";
 
@@ -13,6 +13,7 @@ export type Receipt =
 /** What the ledger says of the delivery that a receipt is about. */
 export type ReceiptTarget = {
   status: DeliveryStatus;
+  reason: Reason | null;
   attempt: number;
   failures: number;
   expiresAt: Date;
@@ -26,13 +27,14 @@ const RANKS: Record<DeliveryStatus, number> = {
   queued: 1,
   sending: 2,
   unknown: 3,
+  // Withdrawn by us, who did not know of this message
+  suppressed: 3,
+  cancelled: 3,
+  expired: 3,
   sent: 4,
   temporary_failure: 5,
   permanent_failure: 5,
   technical_failure: 5,
-  suppressed: 5,
-  cancelled: 5,
-  expired: 5,
   delivered: 6,
 };
 
@@ -65,5 +67,7 @@ export function afterReceipt(
 }
 
 function raise(target: ReceiptTarget, to: Change): Change | null {
-  return RANKS[to.status] > RANKS[target.status] ? to : null;
+  // Given up for want of this very answer
+  const rank = target.reason === "ambiguous_unresolved" ? RANKS.unknown : RANKS[target.status];
+  return RANKS[to.status] > rank ? to : null;
 }

@@ -10,6 +10,12 @@ import { startTelemetry, type Telemetry } from "./telemetry.ts";
 /** After a signal a process has this long to drain; the pod's grace period must be longer. */
 export const DRAIN_TIMEOUT_MS = 40_000;
 
+/**
+ * A load balancer learns a little after a pod that it is to end, and until then goes on sending requests. This is for
+ * one that learns late; a preStop sleep, longer than this, is for the rest.
+ */
+const LINGER_MS = 1_000;
+
 const STOP_SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 export type Context = {
@@ -59,7 +65,8 @@ export function runService<Schema extends z.ZodObject>(
     const server = runtimeListens ? null : await listen({ fetch: app.fetch, port: settings.PORT });
     context.log.info("listening", { port: server?.port });
     await aborted(context.signal);
-    await server?.close();
+    // Nobody but the kubelet asks a worker
+    await server?.close({ lingerMs: routes === undefined ? 0 : LINGER_MS });
   });
 
   return {

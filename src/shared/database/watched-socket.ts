@@ -1,0 +1,57 @@
+import { connect, type Socket } from "node:net";
+
+export type Sockets = {
+  /** Connects. The connection ends by itself once nothing has been heard for `silenceMaxMs`. */
+  open: (address: { host: string; port: number; path?: string | undefined }) => Socket;
+  /** Ends all connections at once. What is under way on them is rejected with this code. */
+  endAll: (code: string) => void;
+};
+
+const CHECK_MS = 1_000;
+
+/**
+ * The sockets of one pool.
+ *
+ * When the network swallows everything nobody is told, and the system itself tries for a quarter of an hour. The bytes
+ * are counted rather than listened to, for the client takes all listeners off when it begins TLS.
+ */
+export function createSockets({ silenceMaxMs }: { silenceMaxMs: number }): Sockets {
+  const sockets = new Set<Socket>();
+
+  function watch(socket: Socket): void {
+    let heard = 0;
+    let said = 0;
+    let asked = false;
+    let silentMs = 0;
+    const timer = setInterval(() => {
+      const { bytesRead, bytesWritten } = socket;
+      if (bytesRead !== heard) [asked, silentMs] = [false, 0];
+      // Only the first question since the last answer: under load more are added to a silent connection all the time
+      else if (bytesWritten !== said && !asked) [asked, silentMs] = [true, 0];
+      else silentMs += CHECK_MS; // Not measured: while this process stands still the silence is its own
+      [heard, said] = [bytesRead, bytesWritten];
+
+      if (silentMs >= silenceMaxMs) end(socket, "ETIMEDOUT");
+      if (!socket.destroyed) return;
+      clearInterval(timer);
+      sockets.delete(socket);
+    }, CHECK_MS);
+    timer.unref();
+  }
+
+  return {
+    open: ({ host, port, path }) => {
+      const socket = path === undefined ? connect(port, host) : connect(path);
+      sockets.add(socket);
+      watch(socket);
+      return Object.assign(socket, { host, port }); // The client checks the certificate against `host`
+    },
+    endAll: (code) => {
+      for (const socket of sockets) end(socket, code);
+    },
+  };
+}
+
+function end(socket: Socket, code: string): void {
+  socket.destroy(Object.assign(new Error("Cannot use the connection any longer"), { code }));
+}
