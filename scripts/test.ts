@@ -1,17 +1,21 @@
 /** Runs everything that can fail: `npm test`, or `npm test -- leases migrate` for the test files so named. */
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { relative } from "node:path";
 import process from "node:process";
-import { run } from "node:test";
-import { spec } from "node:test/reporters";
-import { startServices } from "./services.ts";
+import {
+  folderOf,
+  report,
+  type Result,
+  runNode,
+  runScript,
+  startTestServices,
+} from "./run-tests.ts";
 
-const ORDER = ["unit", "architecture.test.ts", "integration", "end-to-end", "faults", "gitops"];
+const FAULTS = "faults";
+const ORDER = ["unit", "architecture.test.ts", "integration", "end-to-end", FAULTS, "gitops"];
 /** These run whole systems, one file at a time. */
-const ONE_AT_A_TIME = ["end-to-end", "faults"];
+const ONE_AT_A_TIME = ["end-to-end", FAULTS];
 const FILES_AT_ONCE_MAX = 4;
 const FILE_LIMIT_MS = 5 * 60_000;
 const RUN_LIMIT_MS = 20 * 60_000;
@@ -22,9 +26,6 @@ const STATIC_CHECKS = [
   ["deno", "lint"],
   ["deno", "fmt", "--check"],
 ] as const;
-
-/** What one runner came to. `skipped` names the tests. */
-type Result = { runner: string; counts: string; ok: boolean; skipped: string[] };
 
 async function main(filters: readonly string[], signal: AbortSignal): Promise<boolean> {
   const files = await findTests(filters);
@@ -39,7 +40,9 @@ async function main(filters: readonly string[], signal: AbortSignal): Promise<bo
     // A few named files are wanted quickly
     if (filters.length === 0) results.push(await runStaticChecks(signal));
     const { missing } = await starting;
-    for (const stage of stages(files)) results.push(await runNode(stage, signal));
+    for (const stage of stages(files)) {
+      results.push(await runNode({ ...stage, timeoutMs: FILE_LIMIT_MS }, signal));
+    }
     const unit = files.filter((file) => file.startsWith("tests/unit/"));
     if (unit.length > 0) results.push(await runDeno(unit, signal));
     return report(results, missing);
@@ -49,39 +52,17 @@ async function main(filters: readonly string[], signal: AbortSignal): Promise<bo
   }
 }
 
-async function startTestServices() {
-  // Asking for the embedded parts shows what a machine without the real ones would see
-  if (process.env.CARILLON_TEST_EMBEDDED === "1") {
-    delete process.env.AMQP_URL;
-    return {
-      missing: ["CARILLON_TEST_EMBEDDED asks for the embedded parts"],
-      stop: async () => {},
-    };
-  }
-  const { databaseUrl, amqpUrl, missing, stop } = await startServices({
-    durable: false,
-    log: console.log,
-  });
-  // What the test files see
-  if (databaseUrl === null) process.env.CARILLON_TEST_EMBEDDED = "1";
-  else process.env.DATABASE_URL = databaseUrl;
-  if (amqpUrl !== null) process.env.AMQP_URL = amqpUrl;
-  return { missing, stop };
-}
-
 async function findTests(filters: readonly string[]): Promise<string[]> {
   const names = await readdir("tests", { recursive: true });
   const files = names.filter((name) => name.endsWith(".test.ts")).map((name) => `tests/${name}`);
   const wanted = files.filter((file) =>
-    filters.length === 0 || filters.some((filter) => file.includes(filter))
+    filters.length === 0
+      ? folderOf(file) !== FAULTS // They have a command of their own: npm run test:faults
+      : filters.some((filter) => file.includes(filter))
   );
   const place = (file: string) =>
     (ORDER.indexOf(folderOf(file)) + ORDER.length + 1) % (ORDER.length + 1);
   return wanted.sort((a, b) => place(a) - place(b) || a.localeCompare(b, "en"));
-}
-
-function folderOf(file: string): string {
-  return file.split("/")[1] ?? "";
 }
 
 /** Neighbours that may run at once form one stage. */
@@ -119,31 +100,6 @@ async function runStaticChecks(signal: AbortSignal): Promise<Result> {
   };
 }
 
-async function runNode(
-  { files, filesAtOnce }: { files: string[]; filesAtOnce: number },
-  signal: AbortSignal,
-): Promise<Result> {
-  const stream = run({ files, concurrency: filesAtOnce, timeout: FILE_LIMIT_MS, signal });
-  const skipped: string[] = [];
-  let counts = "no summary";
-  let ok = false;
-  stream.on("test:pass", ({ name, file, skip }) => {
-    if (skip !== undefined) skipped.push(`${relative(".", file ?? "")}: ${name}`);
-  });
-  stream.on("test:summary", (summary) => {
-    if (summary.file !== undefined) return; // Of one file; the last is of all
-    const { tests, passed, skipped } = summary.counts;
-    const others = tests - passed - skipped;
-    counts = `${tests} tests: ${passed} passed, ${others} failed, ${skipped} skipped`;
-    ok = summary.success;
-  });
-  const shown = stream.compose(new spec());
-  shown.pipe(process.stdout, { end: false });
-  await once(shown, "end");
-  const folders = [...new Set(files.map(folderOf))].join(", ");
-  return { runner: `Node ${process.versions.node} (${folders})`, counts, ok, skipped };
-}
-
 /** The unit tests once more, under Deno. It shows what it did when something failed. */
 async function runDeno(files: string[], signal: AbortSignal): Promise<Result> {
   const command = ["deno", "test", "--allow-all", "--no-check", ...files];
@@ -171,49 +127,4 @@ async function runProgram(
   });
 }
 
-/** Prints what it all came to, and returns whether the run passed. */
-function report(results: readonly Result[], missing: readonly string[]): boolean {
-  const skipped = results.flatMap((result) => result.skipped);
-  const inCi = process.env.CI === "true";
-  const verdict = inCi ? ", which is a failure under CI=true" : "";
-  console.log();
-  for (const { runner, counts, ok } of results) {
-    console.log(`${ok ? "✔" : "✖"} ${runner}: ${counts}`);
-  }
-  if (skipped.length > 0) {
-    console.log(`\nSkipped${verdict}:`);
-    for (const name of skipped) console.log(`  ${name}`);
-  }
-  if (missing.length > 0) {
-    console.log(`\nThis run had embedded parts in place of real ones${verdict}:`);
-    for (const line of missing) console.log(`  ${line}`);
-    console.log(
-      "For the real ones install PostgreSQL 15 or newer and RabbitMQ 3.10 or newer (Debian: apt-get install\n" +
-        "postgresql rabbitmq-server), or start docker or podman, or set DATABASE_URL and AMQP_URL.",
-    );
-  }
-  const complete = skipped.length === 0 && missing.length === 0;
-  return results.every(({ ok }) => ok) && (complete || !inCi);
-}
-
-const controller = new AbortController();
-const abort = (reason: string) => {
-  console.error(`\n${reason}`);
-  process.exitCode = 1;
-  controller.abort();
-};
-const limit = setTimeout(
-  () => abort(`The run took longer than ${RUN_LIMIT_MS / 60_000} minutes`),
-  RUN_LIMIT_MS,
-);
-for (const name of ["SIGINT", "SIGTERM"] as const) {
-  process.once(name, () => abort("Interrupted: ending what was started"));
-}
-try {
-  if (!await main(process.argv.slice(2), controller.signal)) process.exitCode = 1;
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  clearTimeout(limit);
-}
+await runScript((signal) => main(process.argv.slice(2), signal), { limitMs: RUN_LIMIT_MS });

@@ -12,7 +12,12 @@ const CHECK_TIMEOUT_SECONDS = 2;
 export type PostgresOptions = {
   /** Whether a commit is on the disk when it returns, as in production. Tests are quicker without. */
   durable: boolean;
+  /** The URL of a primary: this one begins as a copy of it, and follows it until it is promoted. */
+  standbyOf?: string;
 };
+
+/** The name by which `synchronous_standby_names` knows a standby. */
+export const STANDBY_NAME = "standby";
 
 /** The folder of an installed PostgreSQL's programs, or null. */
 export async function findPostgres(): Promise<string | null> {
@@ -40,10 +45,12 @@ export async function startPostgres(bin: string, options: PostgresOptions): Prom
     user,
     stopSignal: "QUIT",
     prepare: async (folder) => {
+      const data = join(folder, "data");
+      const [program, args] = options.standbyOf === undefined
+        ? ["initdb", initArguments(data)] as const
+        : ["pg_basebackup", copyArguments(data, options.standbyOf)] as const;
       // As the server's own user, for initdb refuses to run as root
-      const args = ["-D", join(folder, "data"), "-U", "postgres", "--auth", "trust"];
-      args.push("--encoding", "UTF8", "--locale", "C", "--no-sync");
-      await output(join(bin, "initdb"), args, { ...user, env, cwd: folder });
+      await output(join(bin, program), args, { ...user, env, cwd: folder });
     },
     commands: (folder) => {
       const place = ["-D", join(folder, "data"), "-p", `${port}`];
@@ -79,6 +86,25 @@ export async function checkPostgres(url: string): Promise<void> {
   } finally {
     await sql.end({ timeout: CHECK_TIMEOUT_SECONDS });
   }
+}
+
+function initArguments(data: string): string[] {
+  const args = ["-D", data, "-U", "postgres", "--auth", "trust"];
+  return [...args, "--encoding", "UTF8", "--locale", "C", "--no-sync"];
+}
+
+function copyArguments(data: string, primaryUrl: string): string[] {
+  const primary = new URL(primaryUrl);
+  primary.searchParams.set("application_name", STANDBY_NAME);
+  return [
+    "-D",
+    data,
+    "-d",
+    primary.href,
+    "--write-recovery-conf",
+    "--checkpoint=fast",
+    "--no-sync",
+  ];
 }
 
 function settings({ durable }: PostgresOptions): string[] {

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { AMQPClient } from "@cloudamqp/amqp-client";
 import { startContainer } from "./container.ts";
-import { findFolder, pathFolders, versionFolders } from "./executables.ts";
+import { findFolder, output, pathFolders, versionFolders } from "./executables.ts";
 import { freePort, type Server, startServer } from "./server.ts";
 
 const IMAGE = "docker.io/library/rabbitmq:4-management";
@@ -17,23 +17,92 @@ export async function findRabbitmq(): Promise<string | null> {
   return await findFolder([...debian, ...pathFolders()], ["rabbitmq-server", "rabbitmqctl"]);
 }
 
+export type RabbitmqNode = Server & {
+  /** Its Erlang name. */
+  name: string;
+  /** Runs rabbitmqctl on it and returns what that prints. */
+  ctl: (...args: string[]) => Promise<string>;
+  /** Makes it forget everything: to be called between `kill()` and `restart()`. */
+  wipe: () => Promise<void>;
+};
+
+export type RabbitmqOptions = {
+  name?: string;
+  /** Where other nodes find it. */
+  distributionPort?: number;
+  /** Of an Erlang port mapper that runs already; else the node brings its own. */
+  epmdPort?: number;
+  /** What nodes that work together have in common; else it is the node's own. */
+  cookie?: string;
+  /** Further lines of rabbitmq.conf. */
+  settings?: readonly string[];
+};
+
 /**
  * Starts a RabbitMQ node of its own from the programs in `sbin`: on free ports of 127.0.0.1, with its own name, cookie
  * and Erlang port mapper, and none of the machine's configuration.
  */
-export async function startRabbitmq(sbin: string): Promise<Server> {
-  const epmd = await findEpmd();
-  const [port, distributionPort, epmdPort] = [await freePort(), await freePort(), await freePort()];
-  const node = `carillon-${randomBytes(4).toString("hex")}@localhost`;
+export async function startRabbitmq(
+  sbin: string,
+  { name = createNodeName(), distributionPort, epmdPort, cookie, settings = [] }: RabbitmqOptions =
+    {},
+): Promise<RabbitmqNode> {
+  const port = await freePort();
+  const ports = {
+    distribution: distributionPort ?? await freePort(),
+    epmd: epmdPort ?? await freePort(),
+  };
+  const epmd = epmdPort === undefined ? await findEpmd() : null;
   const version = sbin.match(/rabbitmq_server-([\d.]+)/)?.[1];
   const url = urlOf(port);
-  const environmentIn = (folder: string): NodeJS.ProcessEnv => ({
+  let home = "";
+  const server = await startServer({
+    description: `${version ?? "the one"} of ${sbin}`,
+    url,
+    stopSignal: "KILL",
+    prepare: async (folder) => {
+      home = folder;
+      const lines = [`listeners.tcp.1 = 127.0.0.1:${port}`, ...settings];
+      await writeFile(join(folder, "rabbitmq.conf"), `${lines.join("\n")}\n`);
+      if (cookie === undefined) return;
+      await writeFile(join(folder, ".erlang.cookie"), cookie, { mode: 0o400 });
+    },
+    commands: (folder) => {
+      const env = environmentOf(name, folder, ports);
+      const node = { file: join(sbin, "rabbitmq-server"), args: [], env };
+      if (epmd === null) return [node];
+      // In the foreground: the one that Erlang starts by itself would outlive the node
+      return [{ file: epmd, args: ["-port", `${ports.epmd}`, "-address", "127.0.0.1"], env }, node];
+    },
+    check: () => checkRabbitmq(url),
+  });
+  // Not a spread, which would read `pid` once and for all
+  return Object.assign(server, {
+    name,
+    ctl: async (...args: string[]) => {
+      const env = environmentOf(name, home, ports);
+      return await output(join(sbin, "rabbitmqctl"), ["--quiet", ...args], { env });
+    },
+    wipe: () => rm(join(home, "data"), { recursive: true }),
+  });
+}
+
+export function createNodeName(): string {
+  return `carillon-${randomBytes(4).toString("hex")}@localhost`;
+}
+
+function environmentOf(
+  name: string,
+  folder: string,
+  ports: { distribution: number; epmd: number },
+): NodeJS.ProcessEnv {
+  return {
     ...environment(),
     HOME: folder, // Erlang's cookie
     ERL_EPMD_ADDRESS: "127.0.0.1",
-    ERL_EPMD_PORT: `${epmdPort}`,
-    RABBITMQ_NODENAME: node,
-    RABBITMQ_DIST_PORT: `${distributionPort}`,
+    ERL_EPMD_PORT: `${ports.epmd}`,
+    RABBITMQ_NODENAME: name,
+    RABBITMQ_DIST_PORT: `${ports.distribution}`,
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "-kernel inet_dist_use_interface {127,0,0,1}",
     RABBITMQ_MNESIA_BASE: join(folder, "data"),
     RABBITMQ_LOG_BASE: join(folder, "log"),
@@ -42,21 +111,7 @@ export async function startRabbitmq(sbin: string): Promise<Server> {
     RABBITMQ_ADVANCED_CONFIG_FILE: join(folder, "advanced.config"),
     RABBITMQ_CONF_ENV_FILE: join(folder, "rabbitmq-env.conf"),
     RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, "enabled_plugins"),
-  });
-  return await startServer({
-    description: `${version ?? "the one"} of ${sbin}`,
-    url,
-    stopSignal: "KILL",
-    prepare: (folder) =>
-      writeFile(join(folder, "rabbitmq.conf"), `listeners.tcp.1 = 127.0.0.1:${port}\n`),
-    commands: (folder) => {
-      const env = environmentIn(folder);
-      // In the foreground: the one that Erlang starts by itself would outlive the node
-      const mapper = { file: epmd, args: ["-port", `${epmdPort}`, "-address", "127.0.0.1"], env };
-      return [mapper, { file: join(sbin, "rabbitmq-server"), args: [], env }];
-    },
-    check: () => checkRabbitmq(url),
-  });
+  };
 }
 
 export async function startRabbitmqContainer(engine: string): Promise<Server> {

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import {
-  claimDueHints,
-  markHinted,
-  rehintLost,
-  unmarkHinted,
-} from "../../src/shared/database/hints.ts";
+import { claimDueHints, rehintLost, unmarkHinted } from "../../src/shared/database/hints.ts";
+import { CHANNELS } from "../../src/shared/domain/delivery.ts";
 import { leaseDeliveries } from "../../src/shared/database/leases.ts";
 import { createTestDatabase, skipWithoutPostgres } from "../support/database.ts";
 import {
@@ -19,10 +15,23 @@ import {
 
 const { sql } = await createTestDatabase();
 
+const PLENTY = { limit: 1_000, perSender: 100 };
+
 /** Which of `ids` a relay hints now. Deliveries of other tests are of other senders. */
-async function claim(ids: readonly string[], perSender = 100): Promise<string[]> {
-  const claimed = await claimDueHints(sql, { perSender });
-  return claimed.map(({ id }) => id).filter((id) => ids.includes(id));
+async function claim(
+  ids: readonly string[],
+  limits: Partial<typeof PLENTY> = {},
+): Promise<string[]> {
+  const claimed: string[] = [];
+  for (const channel of CHANNELS) {
+    const due = await claimDueHints(sql, { channel, ...PLENTY, ...limits });
+    claimed.push(...due.map(({ id }) => id).filter((id) => ids.includes(id)));
+  }
+  return claimed;
+}
+
+function uniqueSender(): string {
+  return `${uniqueId("clinic")}:sms`;
 }
 
 async function insertOfSender(senderId: string, count: number): Promise<string[]> {
@@ -41,7 +50,7 @@ function secondsBetween(from: Date | null, until: Date | null): number {
 describe("claimDueHints()", () => {
   test("queues what is due and says by which channel it goes", async () => {
     const id = await insertDelivery(sql, { channel: "email" });
-    const claimed = await claimDueHints(sql, { perSender: 100 });
+    const claimed = await claimDueHints(sql, { channel: "email", ...PLENTY });
     assert.deepEqual(claimed.find((due) => due.id === id), { id, channel: "email" });
     const { status, hints, hintedAt, wakeAt } = await readDelivery(sql, id);
     assert.deepEqual([status, hints, secondsBetween(hintedAt, wakeAt)], ["queued", 1, 60]);
@@ -82,6 +91,36 @@ describe("claimDueHints()", () => {
     assert.deepEqual([leased?.task, leased?.attempt], ["reconcile", 1]);
   });
 
+  for (const status of ["sending", "unknown"] as const) {
+    test(`gives up what was ${status} when the fifth worker died of it`, async () => {
+      const fields = { status, attempt: 1, leaseUntil: minutesFromNow(-1) } as const;
+      const id = await insertDelivery(sql, fields);
+      await sql`update delivery.delivery set lost_leases = 3 where id = ${id}`;
+      assert.deepEqual(await claim([id]), [id]);
+      const ended = { leaseUntil: minutesFromNow(-1), wakeAt: minutesFromNow(-1) };
+      await sql`update delivery.delivery set ${sql(ended)} where id = ${id}`;
+      assert.deepEqual(await claim([id]), []);
+      const row = await readDelivery(sql, id);
+      assert.deepEqual([row.status, row.reason, row.wakeAt, row.leaseUntil], [
+        "technical_failure",
+        "ambiguous_unresolved",
+        null,
+        null,
+      ]);
+    });
+  }
+
+  test("hints a few of a sender in trouble at a time", async () => {
+    const notification = { clinicId: uniqueId("clinic") };
+    const ids = await Promise.all(
+      Array.from({ length: 20 }, () => insertDelivery(sql, { notification })),
+    );
+    await sql`
+      update delivery.sender set in_trouble = true, paused_until = now(), pause_reason = 'config_error'
+       where id = ${`${notification.clinicId}:sms`}`;
+    assert.equal((await claim(ids)).length, 5);
+  });
+
   test("hints an unclear attempt again until its fate is known", async () => {
     const id = await insertDelivery(sql, {
       status: "unknown",
@@ -118,14 +157,32 @@ describe("claimDueHints()", () => {
   });
 
   test("lets a sender with few messages not wait for one with many", async () => {
-    const many = await insertOfSender(uniqueId("sender"), 12);
-    const few = await insertOfSender(uniqueId("sender"), 2);
-    const claimed = await claim([...many, ...few], 5);
+    const many = await insertOfSender(uniqueSender(), 12);
+    const few = await insertOfSender(uniqueSender(), 2);
+    const claimed = await claim([...many, ...few], { perSender: 5 });
     assert.deepEqual(claimed.sort(), [...many.slice(-5), ...few].sort());
   });
 
+  test("shares out what room there is, one of each sender at a time", async () => {
+    const { sql } = await createTestDatabase();
+    const insert = (senderId: string, minutes: number) =>
+      insertDelivery(sql, { senderId, wakeAt: minutesFromNow(-minutes) });
+    const many = [await insert("many:sms", 9), await insert("many:sms", 8)];
+    await insert("many:sms", 7);
+    const few = await insert("few:sms", 1);
+    const claimed = await claimDueHints(sql, { channel: "sms", limit: 3, perSender: 100 });
+    assert.deepEqual(claimed.map(({ id }) => id).sort(), [...many, few].sort());
+  });
+
+  test("leaves the other channel alone", async () => {
+    const id = await insertDelivery(sql, { channel: "email" });
+    const claimed = await claimDueHints(sql, { channel: "sms", ...PLENTY });
+    assert.ok(!claimed.some((due) => due.id === id));
+    assert.deepEqual(await claim([id]), [id]);
+  });
+
   test("holds back a paused sender's messages, but for those whose time is over", async () => {
-    const senderId = uniqueId("sender");
+    const senderId = uniqueSender();
     const due = await insertDelivery(sql, { senderId });
     const over = await insertDelivery(sql, {
       senderId,
@@ -142,42 +199,18 @@ describe("claimDueHints()", () => {
     test("does not wait for what another is taking", async () => {
       const taken = await insertDelivery(sql);
       await sql.begin(async (tx) => {
-        await claimDueHints(tx, { perSender: 100 });
+        await claimDueHints(tx, { channel: "sms", ...PLENTY });
         const free = await insertDelivery(sql);
         assert.deepEqual(await claim([taken, free]), [free]);
       });
     });
 
     test("hands each out once", async () => {
-      const ids = await insertOfSender(uniqueId("sender"), 40);
+      const ids = await insertOfSender(uniqueSender(), 40);
       const claimed = await Promise.all(Array.from({ length: 8 }, () => claim(ids)));
       assert.deepEqual(claimed.flat().sort(), ids.sort());
     });
   });
-});
-
-describe("markHinted()", () => {
-  test("queues what was hinted as it was accepted", async () => {
-    const id = await insertDelivery(sql);
-    await markHinted(sql, [id]);
-    const { status, hints, hintedAt, wakeAt } = await readDelivery(sql, id);
-    assert.deepEqual([status, hints, secondsBetween(hintedAt, wakeAt)], ["queued", 1, 60]);
-  });
-
-  const TAKEN: [string, Partial<DeliveryRow>][] = [
-    ["a worker has taken meanwhile", { status: "sending", leaseUntil: minutesFromNow(1) }],
-    ["is not due", { dueAt: minutesFromNow(5) }],
-    ["waits for another", { after: "01890000-0000-7000-8000-000000000000" }],
-    ["was cancelled meanwhile", { status: "cancelled", reason: "operator" }],
-  ];
-  for (const [what, delivery] of TAKEN) {
-    test(`leaves alone what ${what}`, async () => {
-      const id = await insertDelivery(sql, delivery);
-      const before = await readDelivery(sql, id);
-      await markHinted(sql, [id]);
-      assert.deepEqual(await readDelivery(sql, id), before);
-    });
-  }
 });
 
 describe("unmarkHinted()", () => {

@@ -28,7 +28,7 @@ async function lease(id: string): Promise<number> {
 describe("a delivery's history", () => {
   test("tells of each attempt and how it ended", async () => {
     const id = await insertDelivery(sql);
-    await claimDueHints(sql, { perSender: 100 });
+    await claimDueHints(sql, { channel: "sms", limit: 100, perSender: 100 });
     await lease(id);
     const retry = change("scheduled", { dueAt: minutesFromNow(-1), failed: true });
     await settleDeliveries(sql, [{ id, attempt: 1, ...retry, providerCode: "20429" }]);
@@ -54,7 +54,7 @@ describe("a delivery's history", () => {
 
   test("tells nothing of hints, and nothing where nothing has changed", async () => {
     const id = await insertDelivery(sql, { status: "queued" });
-    await claimDueHints(sql, { perSender: 100 });
+    await claimDueHints(sql, { channel: "sms", limit: 100, perSender: 100 });
     await sql`update delivery.delivery set updated_at = now() where id = ${id}`;
     assert.deepEqual(await readHistory(sql, id), []);
   });
@@ -83,10 +83,8 @@ describe("a delivery that waits for another", () => {
   test("is not sent by itself", async () => {
     const { waiting } = await insertPair("sms");
     assert.equal(await lease(waiting), 0);
-    assert.deepEqual(
-      (await claimDueHints(sql, { perSender: 100 })).filter(({ id }) => id === waiting),
-      [],
-    );
+    const due = await claimDueHints(sql, { channel: "email", limit: 1_000, perSender: 100 });
+    assert.ok(!due.some(({ id }) => id === waiting));
   });
 
   const ITS_TURN: [DeliveryStatus, Reason][] = [

@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { createTestDatabase } from "../support/database.ts";
+import { endTrouble, pauseSender, tryNext } from "../../src/shared/database/sender-rates.ts";
+import { createTestDatabase, skipWithoutPostgres } from "../support/database.ts";
 import { createLeaseChecks } from "../support/lease-checks.ts";
-import { insertDelivery, minutesFromNow, readDelivery, uniqueId } from "../support/ledger.ts";
+import {
+  type DeliveryRow,
+  insertDelivery,
+  minutesFromNow,
+  readDelivery,
+  uniqueId,
+} from "../support/ledger.ts";
 import { zoneWhereItIs } from "../support/wall-clock.ts";
 
 const { sql } = await createTestDatabase();
@@ -82,6 +89,73 @@ describe("leaseDeliveries() from a paused sender", () => {
     const id = await insertDelivery(sql);
     await pause(id, minutesFromNow(-1));
     await assertLeased(id);
+  });
+});
+
+describe("leaseDeliveries() from a sender in trouble", () => {
+  /** Deliveries of one sender whose first pause is over. */
+  async function insertTroubled(...rows: Partial<DeliveryRow>[]) {
+    const notification = { clinicId: uniqueId("clinic") };
+    const senderId = `${notification.clinicId}:sms`;
+    const ids: string[] = [];
+    for (const row of rows) ids.push(await insertDelivery(sql, { notification, ...row }));
+    await pauseSender(sql, { senderId, reason: "config_error" });
+    await sql`update delivery.sender set paused_until = now() where id = ${senderId}`;
+    return { senderId, ids };
+  }
+  const unknown = { status: "unknown", attempt: 1, attemptedAt: new Date() } as const;
+
+  test("lets one delivery try, and has the others wait for it", async () => {
+    const { ids } = await insertTroubled({}, {}, { status: "queued" });
+    const leased = await lease(...ids);
+    assert.deepEqual(leased.map(({ task, probe }) => [task, probe]), [["send", true]]);
+    for (const id of ids.filter((each) => each !== leased[0]?.id)) {
+      const { status, attempt, dueAt } = await readDelivery(sql, id);
+      assert.deepEqual([status, attempt], ["scheduled", 0]);
+      assert.ok(dueAt !== null && dueAt > new Date(), "it comes again");
+    }
+    await sql`update delivery.delivery set due_at = now() where id = any(${ids})`;
+    assert.deepEqual(await lease(...ids), [], "nor does any other while it tries");
+  });
+
+  test("lets one try when many workers ask at once", { skip: skipWithoutPostgres() }, async () => {
+    const { ids } = await insertTroubled(...Array.from({ length: 20 }, () => ({})));
+    const answers = await Promise.all(ids.map((id) => lease(id)));
+    assert.equal(answers.flat().length, 1);
+  });
+
+  test("keeps what is unclear unclear, and asks about one at a time when there is nothing to send", async () => {
+    const { senderId, ids } = await insertTroubled(unknown, unknown, {});
+    assert.deepEqual((await lease(...ids)).map(({ id }) => id), [ids[2]]);
+    await tryNext(sql, { senderId, afterSeconds: 0 });
+    await sql`update delivery.delivery set due_at = now() where id = any(${ids})`;
+    const asked = await lease(...ids);
+    assert.deepEqual(asked.map(({ task, probe }) => [task, probe]), [["reconcile", true]]);
+    for (const id of ids.slice(0, 2)) {
+      assert.equal((await readDelivery(sql, id)).status, "unknown");
+    }
+  });
+
+  test("lets all go when it has worked", async () => {
+    const { senderId, ids } = await insertTroubled({}, {}, {});
+    await lease(...ids);
+    await endTrouble(sql, senderId);
+    await sql`update delivery.delivery set due_at = now() where id = any(${ids})`;
+    const leased = await lease(...ids);
+    assert.deepEqual(leased.map(({ probe }) => probe), [false, false]);
+  });
+
+  test("is paused for longer when the one that tried fails, and not by those from before", async () => {
+    const { senderId, ids } = await insertTroubled({}, {});
+    await lease(...ids);
+    const pauses = async () => {
+      const [row] = await sql`select pauses from delivery.sender where id = ${senderId}`;
+      return row?.pauses;
+    };
+    await pauseSender(sql, { senderId, reason: "config_error" });
+    assert.equal(await pauses(), 1);
+    await pauseSender(sql, { senderId, reason: "config_error", probe: true });
+    assert.equal(await pauses(), 2);
   });
 });
 

@@ -41,6 +41,7 @@ describe("leaseDeliveries()", () => {
     assert.deepEqual({ ...leased }, {
       id,
       task: "send",
+      probe: false,
       attempt: 1,
       failures: 0,
       enquiries: 0,
@@ -69,11 +70,15 @@ describe("leaseDeliveries()", () => {
     assert.equal(leaseUntil?.getTime(), (attemptedAt?.getTime() ?? 0) + LEASE_SECONDS * 1000);
   });
 
-  test("wakes the relay when the lease ends", async () => {
-    const id = await insertDelivery(sql);
-    await lease(id);
-    const { wakeAt, leaseUntil } = await readDelivery(sql, id);
-    assert.deepEqual(wakeAt, leaseUntil);
+  test("wakes the relay when the lease has ended, for each delivery at a time of its own", async () => {
+    const ids = await Promise.all(Array.from({ length: 20 }, () => insertDelivery(sql)));
+    await lease(...ids);
+    const rows = await Promise.all(ids.map((id) => readDelivery(sql, id)));
+    const waits = rows.map(({ wakeAt, leaseUntil }) =>
+      (wakeAt?.getTime() ?? 0) - (leaseUntil?.getTime() ?? 0)
+    );
+    assert.ok(Math.min(...waits) >= 0 && Math.max(...waits) <= 20_000, `${waits}`);
+    assert.ok(new Set(waits.map((ms) => Math.round(ms / 1_000))).size > 5, `${waits}`);
   });
 
   test("knows nothing of an id that is not in the ledger", async () => {

@@ -143,6 +143,21 @@ describe("settleDeliveries()", () => {
     });
   }
 
+  const ENDED = [
+    ["cancelled", "operator"],
+    ["expired", "too_late"],
+    ["suppressed", "opted_out"],
+    ["technical_failure", "ambiguous_unresolved"],
+  ] as const;
+  for (const [status, reason] of ENDED) {
+    test(`records that a delivery was sent which was ${status} meanwhile: the patient has it`, async () => {
+      const id = await insertSending({ status, reason, leaseUntil: null, wakeAt: null });
+      assert.deepEqual(await settle(first(id, "sent", { providerId: "SM1" })), [id]);
+      const { status: settled, reason: told } = await readDelivery(sql, id);
+      assert.deepEqual([settled, told], ["sent", null]);
+    });
+  }
+
   test("does not record a late failure of a delivery that is to be tried again", async () => {
     const id = await insertSending({ status: "scheduled", leaseUntil: null });
     const failure = { reason: "provider_error", providerId: "SM1" } as const;

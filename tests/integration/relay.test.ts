@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { createInstruments } from "../../src/notification-dispatcher/instruments.ts";
 import { createHintPublisher } from "../../src/notification-dispatcher/publish-hints.ts";
+import { READY_MAX } from "../../src/notification-dispatcher/queue-room.ts";
 import { relayOnce, startRelay } from "../../src/notification-dispatcher/relay.ts";
 import { oldestDueSeconds } from "../../src/shared/database/notification-states.ts";
 import { createLog } from "../../src/shared/runtime/log.ts";
@@ -41,7 +42,7 @@ describe("relayOnce()", () => {
 
   test("goes on while there are full batches", async () => {
     const relay = createRelay();
-    const senderId = uniqueId("sender");
+    const senderId = `${uniqueId("clinic")}:sms`;
     const first = await insertDelivery(sql, { senderId });
     await sql`
       with many as (
@@ -58,6 +59,19 @@ describe("relayOnce()", () => {
       select id from delivery.delivery where sender_id = ${senderId}`;
     assert.equal(rows.length, 451);
     for (const { id } of rows) assert.equal(countHints(relay, id), 1);
+  });
+
+  test("keeps the queue short: what there is no room for waits in the ledger", async () => {
+    const { sql } = await createTestDatabase();
+    const relay = { ...createRelay(), sql };
+    for (let index = 0; index < 5; index += 1) await insertDelivery(sql, { senderId: "many:sms" });
+    relay.queue.ready = async () => READY_MAX - 3 + relay.queue.hints.length;
+    assert.deepEqual(await relayOnce(relay), { more: true });
+    assert.equal(relay.queue.hints.length, 3);
+
+    relay.queue.ready = async () => 0;
+    assert.deepEqual(await relayOnce(relay), { more: false });
+    assert.equal(relay.queue.hints.length, 5);
   });
 
   test("gives back what the queue does not take, and tries again", async () => {
@@ -121,6 +135,18 @@ describe("relayOnce()", () => {
 });
 
 describe("startRelay()", () => {
+  test("looks at once when something is left to it", async () => {
+    const relay = createRelay();
+    const looks = { count: 0 };
+    relay.queue.check = async () => void (looks.count += 1);
+    const { wake, stop } = startRelay(relay);
+    await eventually("it has looked", () => looks.count > 0);
+    const id = await insertDelivery(sql);
+    wake();
+    await eventually("the delivery is hinted", () => countHints(relay, id) === 1);
+    await stop();
+  });
+
   test("outlives trouble, tells of it once, and of its end", async () => {
     const relay = createRelay();
     let checks = 0;
@@ -155,9 +181,10 @@ describe("oldestDueSeconds()", () => {
 });
 
 describe("createHintPublisher()", () => {
-  test("marks what the queue has taken and leaves the rest scheduled", async () => {
+  test("gives back what the queue has not taken", async () => {
     const relay = createRelay();
-    const ids = await Promise.all([insertDelivery(sql), insertDelivery(sql)]);
+    const queued = { status: "queued", hints: 1, hintedAt: new Date() } as const;
+    const ids = await Promise.all([insertDelivery(sql, queued), insertDelivery(sql, queued)]);
     const [taken = "", refused = ""] = ids;
     relay.queue.publish = async (hints) => hints.filter(({ deliveryId }) => deliveryId === refused);
     const publisher = createHintPublisher(relay);
@@ -167,7 +194,7 @@ describe("createHintPublisher()", () => {
     assert.equal((await readDelivery(sql, refused)).status, "scheduled");
   });
 
-  test("keeps no more than there is room for, and gives up what the queue does not take", async () => {
+  test("gives up what waits when the queue does not take what goes before it", async () => {
     const relay = createRelay();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     let published = 0;
@@ -177,7 +204,7 @@ describe("createHintPublisher()", () => {
       return [...hints];
     };
     const publisher = createHintPublisher(relay);
-    const hints = Array.from({ length: 50_000 }, () => ({
+    const hints = Array.from({ length: 5_000 }, () => ({
       deliveryId: "00000000-0000-7000-8000-000000000000",
       channel: "sms" as const,
     }));
@@ -188,13 +215,22 @@ describe("createHintPublisher()", () => {
     assert.ok(published <= 400, String(published));
   });
 
+  test("wakes the relay for what was left to it", () => {
+    let woken = 0;
+    const publisher = createHintPublisher({ ...createRelay(), wakeRelay: () => woken += 1 });
+    publisher.leave(0);
+    assert.equal(woken, 0);
+    publisher.leave(3);
+    assert.equal(woken, 1);
+  });
+
   test("survives a database that is away", async () => {
     const relay = createRelay();
     const away = Object.assign(() => Promise.reject(new Error("away")), sql);
+    relay.queue.refuses = true;
     const publisher = createHintPublisher({ ...relay, sql: away as unknown as typeof sql });
     publisher.offer([{ deliveryId: uniqueId("x"), channel: "sms" }]);
     await publisher.idle();
-    assert.equal(relay.queue.hints.length, 1);
-    assert.match(relay.lines.join(), /not marked/);
+    assert.match(relay.lines.join(), /left to the relay/);
   });
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type postgres from "postgres";
 import { connectDatabase } from "../../src/shared/database/connect.ts";
-import { claimDueHints, markHinted, rehintLost } from "../../src/shared/database/hints.ts";
+import { claimDueHints, rehintLost, unmarkHinted } from "../../src/shared/database/hints.ts";
 import { leaseDeliveries } from "../../src/shared/database/leases.ts";
 import { settleDeliveries } from "../../src/shared/database/outcomes.ts";
 import { change } from "../../src/shared/domain/transition.ts";
@@ -130,8 +130,8 @@ describe("the services' roles together", () => {
     const waiting = await insertDelivery(sql, { notificationId, channel: "sms", after: id });
 
     await as("carillon_notification_dispatcher", async (tx) => {
-      await claimDueHints(tx, { perSender: 100 });
-      await markHinted(tx, [id]);
+      await claimDueHints(tx, { channel: "email", limit: 100, perSender: 100 });
+      await unmarkHinted(tx, { ids: [], pauseSeconds: 1 });
       await rehintLost(tx, { channel: "email", limit: 10 });
     });
     const [leased] = await as(

@@ -8,7 +8,13 @@ import { startSmsWorker } from "../../src/sms-worker/start-sms-worker.ts";
 import type { TwilioOptions } from "../../src/sms-worker/twilio.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { insertDelivery, minutesFromNow, readDelivery, uniqueId } from "../support/ledger.ts";
+import {
+  insertDelivery,
+  insertPatient,
+  minutesFromNow,
+  readDelivery,
+  uniqueId,
+} from "../support/ledger.ts";
 import { createTwilioServer, type TwilioFault } from "../support/twilio-server.ts";
 import { clinic, createTestLog, hint, plainTemplates } from "../support/workers.ts";
 
@@ -198,7 +204,8 @@ describe("the SMS worker", () => {
 
     test("is sent again when Twilio has none, or other messages", async () => {
       const { server, insert, deliver } = await setUp();
-      server.keep({ ...parameters, Body: "Other words" });
+      const other = server.keep({ ...parameters, Body: "Other words" });
+      await insert({ status: "sent", providerId: other });
       server.keep({ ...parameters, From: "+447700900999" });
       server.keep({ ...parameters, To: "+34600111333" });
       const earlier = server.keep(parameters);
@@ -209,6 +216,75 @@ describe("the SMS worker", () => {
       const delivery = await deliver(id);
       assert.deepEqual([delivery.status, delivery.attempt], ["sent", 2]);
       assert.equal(server.messages.length, 5);
+    });
+
+    test("stays open while a message of its minute in other words is nobody's", async () => {
+      const { server, insert, deliver } = await setUp();
+      const sid = server.keep({ ...parameters, Body: "The words before the template was changed" });
+      const id = await insert(unknown);
+      const { status, enquiries, providerCode } = await deliver(id);
+      assert.deepEqual([status, enquiries, providerCode], ["unknown", 1, "other_words"]);
+
+      await insert({ status: "sent", providerId: sid }); // Its own record came
+      await database.sql`update delivery.delivery set due_at = now() where id = ${id}`;
+      assert.equal((await deliver(id)).status, "scheduled");
+      assert.equal(server.messages.length, 1);
+    });
+
+    test("is looked for at the number that was called, whatever the patient's is now", async () => {
+      const { server, insert, deliver, clinicId } = await setUp();
+      const { id: patientId } = await insertPatient(database.sql, { phone: "+34600111222" });
+      server.fail("POST", "kept and cut");
+      const id = await insert({
+        notification: { clinicId, patientId, recipient: { name: "Ana" } },
+      });
+      assert.equal((await deliver(id)).status, "unknown");
+      await database.sql`
+        update clinic.patient set phone = '+34600111999' where id = ${patientId}`;
+      await database.sql`update delivery.delivery set due_at = now() where id = ${id}`;
+      assert.equal((await deliver(id)).status, "sent");
+      assert.equal(server.messages.length, 1);
+      const [row] = await database.sql`
+        select called_address from delivery.delivery where id = ${id}`;
+      assert.equal(row?.calledAddress, null, "kept only while the attempt is open");
+    });
+
+    test("is not the same message for two deliveries with the same words", async () => {
+      const { server, insert, deliver } = await setUp();
+      const sid = server.keep(parameters);
+      const ids = await Promise.all([insert(unknown), insert(unknown), insert(unknown)]);
+      const settled = await Promise.all(ids.map(deliver));
+      assert.deepEqual(settled.map(({ status }) => status).sort(), [
+        "scheduled",
+        "scheduled",
+        "sent",
+      ]);
+      assert.equal(settled.find(({ status }) => status === "sent")?.providerId, sid);
+    });
+
+    test("is not the message of its own earlier attempt, that a receipt has told of", async () => {
+      const { server, insert, deliver } = await setUp();
+      const sid = server.keep(parameters);
+      const id = await insert({ ...unknown, attempt: 2, providerId: sid });
+      await database.sql`
+        insert into delivery.delivery_event (delivery_id, kind, status, attempt, provider_event)
+        values (${id}, 'receipt', 'failed', 1, ${`${sid}:failed:30500`})`;
+      assert.equal((await deliver(id)).status, "scheduled");
+    });
+
+    test("is not asked about through an account that is refused: its sender is paused", async () => {
+      const { server, insert, deliver, clinicId } = await setUp();
+      server.fail("GET", { status: 401, code: 20003 });
+      const { status, enquiries } = await deliver(
+        await insert({ ...unknown, enquiries: 3, providerCode: "first" }),
+      );
+      assert.deepEqual([status, enquiries], ["unknown", 0]);
+      await eventually("the sender is paused", async () => {
+        const [sender] = await database.sql`
+          select in_trouble from delivery.sender
+           where id = ${`${clinicId}:sms`} and paused_until > now()`;
+        return sender?.inTrouble;
+      });
     });
 
     test("is not an older message with the same words", async () => {

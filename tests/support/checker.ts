@@ -1,4 +1,5 @@
 import type postgres from "postgres";
+import type { DeliveredMessage } from "../../src/sandbox/inbox.ts";
 import type { Sandbox } from "../../src/sandbox/start-sandbox.ts";
 
 /**
@@ -69,9 +70,11 @@ export async function check(
 
 /** The delivery that each message in the sandbox belongs to. */
 export function arrivals(sandbox: Sandbox): string[] {
-  return sandbox.messages().map(({ channel, providerId, statusCallback }) =>
-    channel === "email"
-      ? providerId.replace(/^<|@.*$/g, "")
-      : new URL(statusCallback ?? "http://unknown").searchParams.get("delivery") ?? providerId
-  );
+  return sandbox.messages().map(deliveryOf);
+}
+
+/** The delivery that a message belongs to. */
+export function deliveryOf({ channel, providerId, statusCallback }: DeliveredMessage): string {
+  if (channel === "email") return providerId.replace(/^<|@.*$/g, "");
+  return new URL(statusCallback ?? "http://unknown").searchParams.get("delivery") ?? providerId;
 }

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after } from "node:test";
 
@@ -8,7 +8,10 @@ import { after } from "node:test";
  */
 export async function startLoadBalancer(
   backends: () => readonly string[],
+  /** Keeps its connections to the replicas, as an Ingress does. */
+  { keepAlive = false }: { keepAlive?: boolean } = {},
 ): Promise<{ url: string }> {
+  const agent = keepAlive && new Agent({ keepAlive });
   let turn = 0;
 
   function pass(
@@ -22,8 +25,9 @@ export async function startLoadBalancer(
     if (backend === undefined || tries > urls.length) return void answer.writeHead(502).end();
     const { method, headers } = incoming;
     const url = new URL(incoming.url ?? "/", backend);
-    const outgoing = request(url, { method, headers, agent: false }, (response) => {
-      answer.writeHead(response.statusCode ?? 502, response.headers);
+    const outgoing = request(url, { method, headers, agent }, (response) => {
+      const { connection: _, ...headers } = response.headers; // Is said to us
+      answer.writeHead(response.statusCode ?? 502, headers);
       response.pipe(answer);
     });
     outgoing.on("error", (error: NodeJS.ErrnoException) => {
@@ -39,10 +43,13 @@ export async function startLoadBalancer(
     for await (const chunk of incoming) chunks.push(chunk);
     pass(incoming, Buffer.concat(chunks), answer, 0);
   });
+  // A busy test process comes late to everything: it must not end a connection just as its client uses it again
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   after(() => {
     server.close();
     server.closeAllConnections();
+    if (agent) agent.destroy();
   });
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }

@@ -7,6 +7,8 @@ export type TcpProxy = {
   url: string;
   /** Resets all connections. */
   cut: () => void;
+  /** New connections go to another target from now on. */
+  lead: (targetUrl: string) => void;
   /** From now on, new connections are reset at once, or let through again. */
   refuse: (refusing: boolean) => void;
   /** How many connections it has refused. */
@@ -23,7 +25,7 @@ type Pair = { client: Socket; target: Socket; frozen: boolean };
 
 /** Stands between a client and a server, and does to them what networks do. */
 export async function createTcpProxy(t: TestContext, targetUrl: string): Promise<TcpProxy> {
-  const { hostname, port } = new URL(targetUrl);
+  let { hostname, port } = new URL(targetUrl);
   const pairs = new Set<Pair>();
   let refusing = false;
   let refused = 0;
@@ -71,6 +73,7 @@ export async function createTcpProxy(t: TestContext, targetUrl: string): Promise
   return {
     url: url.href,
     cut,
+    lead: (url) => ({ hostname, port } = new URL(url)),
     refuse: (value) => refusing = value,
     refused: () => refused,
     freeze: () => {

@@ -17,6 +17,7 @@ const unreachable: Retry = { kind: "retry", reason: "unreachable", code: "30003"
 function after(receipt: Receipt, changes: Partial<ReceiptTarget> = {}, attempt = 1) {
   const target: ReceiptTarget = {
     status: "sent",
+    reason: null,
     attempt: 1,
     failures: 0,
     expiresAt: new Date("2026-03-09T09:00:00Z"),
@@ -41,9 +42,15 @@ describe("afterReceipt()", () => {
 
   test("taken raises what was not known to be sent, and lowers nothing", () => {
     const open: DeliveryStatus[] = ["scheduled", "queued", "sending", "unknown"];
-    assert.deepEqual(changedFrom({ kind: "taken" }), open);
+    const withdrawn: DeliveryStatus[] = ["suppressed", "cancelled", "expired"];
+    assert.deepEqual(changedFrom({ kind: "taken" }), [...open, ...withdrawn]);
     const change = after({ kind: "taken" }, { status: "unknown" });
     assert.deepEqual([change?.status, change?.providerId], ["sent", "SM1"]);
+  });
+
+  test("taken ends the doubt about what was given up", () => {
+    const given = { status: "technical_failure", reason: "ambiguous_unresolved" } as const;
+    assert.equal(after({ kind: "taken" }, given)?.status, "sent");
   });
 
   test("taken, told after the same message failed, changes nothing", () => {
