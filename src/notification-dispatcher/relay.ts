@@ -90,11 +90,13 @@ export async function relayOnce(
 ): Promise<{ more: boolean }> {
   instruments.overdue.record(await oldestDueSeconds(sql));
   instruments.sendersInTrouble.record(await countSendersInTrouble(sql));
-  await queue.check(); // While it takes nothing, nothing is claimed: each claim makes the next one later
-  const filled = await Promise.all(
+  const filled = await Promise.allSettled(
     CHANNELS.map((channel) => fillQueue({ sql, queue, instruments, room }, { channel, signal })),
   );
-  return { more: filled.includes("full") };
+  // Only now: trouble with one channel's queue must not hold back the other's
+  const failed = filled.find((one) => one.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return { more: filled.some((one) => one.status === "fulfilled" && one.value === "full") };
 }
 
 /**
@@ -105,11 +107,12 @@ async function fillQueue(
   { sql, queue, instruments, room }: Omit<Required<Dependencies>, "log">,
   { channel, signal }: { channel: Channel; signal: AbortSignal | undefined },
 ): Promise<"full" | "done"> {
+  await queue.check(channel); // While it takes nothing, nothing is claimed: each claim makes the next one later
   for (let round = 0; round < ROUNDS_MAX && !signal?.aborted; round += 1) {
     const ready = await queue.ready(channel);
     room.look(channel, ready ?? 0);
-    if (ready === 0 && round === 0) {
-      const lost = await rehintLost(sql, { channel, limit: REHINT_MAX });
+    if (ready !== null && round === 0) {
+      const lost = await rehintLost(sql, { channel, waiting: ready, limit: REHINT_MAX });
       if (lost > 0) instruments.rehinted.add(lost, { channel });
     }
     const limit = READY_MAX - (ready ?? 0);

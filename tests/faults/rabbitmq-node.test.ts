@@ -40,9 +40,8 @@ test("one RabbitMQ node, broken under load", { skip }, async (t) => {
   });
 
   await t.test("wiped: what waited in its queues arrives all the same", async (t) => {
-    const load = startLoad(deployment, { name: "wiped" });
-    await load.untilSomeArrive(deployment);
     signalWorkers("SIGSTOP");
+    const load = startLoad(deployment, { name: "wiped" });
     await load.burst(BURST);
     await broker.kill();
     await broker.wipe();

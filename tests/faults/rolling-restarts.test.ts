@@ -29,6 +29,7 @@ const LATE_MS = 500;
 /** The pods' terminationGracePeriodSeconds, without the preStop sleep. */
 const GRACE_MS = 45_000;
 const DRAIN_MS = 60_000;
+const IN_HAND = 20;
 const RUN_PAUSE_MS = 250;
 /** The sandbox's mail server and Twilio share the core with the load: the others go to the pretended provider. */
 const REAL_EVERY = 15;
@@ -67,6 +68,62 @@ describe("rolling restarts under 300 requests a second", { skip: skipWithoutBrok
     await assertUnharmed(t, system, exits);
   });
 });
+
+/** `SIGKILL`: the kubelet's, when the grace period has expired. */
+for (const second of ["SIGTERM", "SIGKILL"] as const) {
+  test(`nothing is lost when ${second} ends a dispatcher while it drains`, {
+    skip: skipWithoutBroker(),
+  }, async (t) => {
+    const deployment = await deploy({
+      services: ["notification-dispatcher", "email-worker"],
+      replicasOfEach: 1,
+      environment: { CONFIG_DIR: await createTestConfig() },
+    });
+    const { sql, dispatcherUrl } = deployment;
+    const asked = { requested: new Set<string>(), accepted: new Set<string>() };
+    const bodies = Array.from({ length: IN_HAND }, (_, index) => {
+      const request = notification(index, "email", `in-hand-${index}`);
+      asked.requested.add(request.reference);
+      return JSON.stringify(request);
+    });
+    const submitAll = () =>
+      Promise.all(
+        bodies.map((body) => post(`${dispatcherUrl}/v1/notifications`, { key: CLINIC_KEY, body })),
+      );
+
+    const locked = Promise.withResolvers<void>();
+    const unlock = Promise.withResolvers<void>();
+    const lock = sql.begin(async (tx) => {
+      await tx`lock table delivery.notification in exclusive mode`;
+      locked.resolve();
+      await unlock.promise;
+    });
+    await locked.promise;
+    const answers = submitAll();
+    await eventually("the requests wait for the database", async () => {
+      const waiting =
+        await sql`select from pg_locks where not granted and relation = 'delivery.notification'::regclass`;
+      return waiting.length > 0;
+    });
+    const replica = deployment.withdraw("notification-dispatcher");
+    replica.signal("SIGTERM");
+    await eventually("it is not ready any more", async () => {
+      const ready = await fetch(`${replica.url}/readyz`);
+      return ready.status === 503 && (await ready.text()).includes("stopping");
+    });
+    replica.signal(second);
+    assert.equal(await replica.exited, null, "it has ended by the signal");
+    for (const { status } of await answers) assert.equal(status, 502);
+    unlock.resolve();
+    await lock;
+
+    await deployment.start("notification-dispatcher");
+    for (const { status } of await submitAll()) assert.equal(status, 202, "the clients' repeat");
+    asked.accepted = asked.requested;
+    await untilDrained(deployment, { timeoutMs: DRAIN_MS });
+    await assertNoneLostNoneDoubled(t, deployment, { asked, measured: {} });
+  });
+}
 
 type Exit = { name: Replicated; code: number | null; ms: number };
 

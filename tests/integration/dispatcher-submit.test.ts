@@ -252,7 +252,11 @@ describe("An answer 202", () => {
     try {
       const { status, body } = await post("/v1/notifications", createRequest());
       assert.equal(status, 202);
-      assert.equal((await readDelivery(sql, body.deliveries[0].id)).status, "scheduled");
+      const [{ id }] = body.deliveries;
+      await eventually(
+        "the hint that was not taken is given back",
+        async () => (await readDelivery(sql, id)).status === "scheduled",
+      );
     } finally {
       queue.refuses = false;
     }

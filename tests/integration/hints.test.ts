@@ -67,7 +67,9 @@ describe("claimDueHints()", () => {
   const PATIENCE: [number, number][] = [[0, 60], [1, 120], [2, 240], [6, 3840], [20, 3840]];
   for (const [hints, seconds] of PATIENCE) {
     test(`waits ${seconds} s after ${hints} hints in vain`, async () => {
-      const id = await insertDelivery(sql, { status: hints === 0 ? "scheduled" : "queued", hints });
+      const status = hints === 0 ? "scheduled" : "queued";
+      const notification = { expiresAt: minutesFromNow(24 * 60) };
+      const id = await insertDelivery(sql, { status, hints, notification });
       assert.deepEqual(await claim([id]), [id]);
       const { hintedAt, wakeAt } = await readDelivery(sql, id);
       assert.equal(secondsBetween(hintedAt, wakeAt), seconds);
@@ -217,9 +219,10 @@ describe("unmarkHinted()", () => {
   test("gives back what the queue did not take, to be tried after a pause", async () => {
     const id = await insertDelivery(sql, { status: "queued", hints: 1 });
     await unmarkHinted(sql, { ids: [id], pauseSeconds: 600 });
-    const { status, wakeAt } = await readDelivery(sql, id);
+    const { status, wakeAt, hints } = await readDelivery(sql, id);
     assert.equal(status, "scheduled");
     assert.ok((wakeAt?.getTime() ?? 0) > Date.now(), "it is looked at later");
+    assert.equal(hints, 0, "what was not given does not count");
   });
 
   test("keeps an unclear attempt unclear", async () => {
@@ -283,5 +286,22 @@ describe("rehintLost()", () => {
     assert.equal(await rehintLost(sql, { channel: "sms", limit: 1 }), 1);
     assert.deepEqual(await claim([newer, older]), [older]);
     assert.equal(await rehint(), 1);
+  });
+
+  test("takes what was hinted last for what still waits in the queue", async () => {
+    const { sql } = await createTestDatabase();
+    const insert = (minutesAgo: number) =>
+      insertDelivery(sql, {
+        status: "queued",
+        hints: 1,
+        hintedAt: minutesFromNow(-minutesAgo),
+        wakeAt: minutesFromNow(60),
+      });
+    const [lost] = [await insert(3), await insert(2), await insert(1)];
+    const channel = "sms";
+    assert.equal(await rehintLost(sql, { channel, waiting: 3, limit: 1000 }), 0);
+    assert.equal(await rehintLost(sql, { channel, waiting: 2, limit: 1000 }), 1);
+    const rows = await sql`select id from delivery.delivery where wake_at <= now()`;
+    assert.deepEqual(rows.map(({ id }) => id), [lost]);
   });
 });

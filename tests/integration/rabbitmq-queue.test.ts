@@ -98,17 +98,20 @@ describe("the RabbitMQ queue's topology", { skip: skipWithoutBroker() }, () => {
     await eventually("a hint on the new queue", () => delivers(queue, ids));
   });
 
-  test("check() names a queue that is missing", async (t) => {
+  test("check() names a queue that is missing, and has it made again", async (t) => {
     const broker = await openTestRabbitMq(t);
     const queue = await broker.connect();
     await queue.check();
     const { name } = broker.topology.workQueues.sms;
     const admin = await broker.openChannel();
     await admin.queueDelete(name);
-    await assert.rejects(queue.check(), {
+    assert.equal(await queue.ready("sms"), null);
+    await queue.check("email"); // The other channel does not suffer
+    await assert.rejects(queue.check("sms"), {
       message: `Cannot use the queue ${name}: it does not exist`,
     });
-    assert.equal(await queue.ready("sms"), null);
+    await eventually("the queue", async () => await queue.ready("sms") === 0);
+    assert.deepEqual(await queue.publish([hint({ channel: "sms" })]), []);
   });
 
   test("what exists is used as it is: a full queue takes no more", async (t) => {

@@ -97,20 +97,37 @@ describe("relayOnce()", () => {
     assert.equal((await readDelivery(sql, id)).hints, 0);
   });
 
-  test("hints again what was lost, when the queue has nothing ready", async () => {
+  test("hints again what was lost, whatever waits in the queue", async () => {
+    const { sql } = await createTestDatabase();
+    const relay = { ...createRelay(), sql };
+    const hintedAgo = (minutes: number) =>
+      insertDelivery(sql, {
+        status: "queued",
+        hints: 1,
+        hintedAt: minutesFromNow(-minutes),
+        wakeAt: minutesFromNow(2),
+      });
+    const [lost, waits] = [await hintedAgo(3), await hintedAgo(2)];
+    relay.queue.ready = async () => 1;
+    await relayOnce(relay);
+    assert.deepEqual([countHints(relay, lost), countHints(relay, waits)], [1, 0]);
+    relay.queue.ready = async () => null;
+    await relayOnce(relay);
+    assert.equal(countHints(relay, waits), 0, "nobody knows what waits");
+  });
+
+  test("goes on with a channel while the other's queue is away", async () => {
     const relay = createRelay();
-    const id = await insertDelivery(sql, {
-      status: "queued",
-      hints: 1,
-      hintedAt: minutesFromNow(-2),
-      wakeAt: minutesFromNow(2),
-    });
-    relay.queue.ready = async () => 5;
-    await relayOnce(relay);
-    assert.equal(countHints(relay, id), 0);
-    relay.queue.ready = async () => 0;
-    await relayOnce(relay);
-    assert.equal(countHints(relay, id), 1);
+    const [email, text] = [
+      await insertDelivery(sql, { channel: "email" }),
+      await insertDelivery(sql, { channel: "sms" }),
+    ];
+    relay.queue.check = async (channel) => {
+      if (channel === "email") throw new Error("away");
+    };
+    await assert.rejects(relayOnce(relay), /away/);
+    assert.equal(countHints(relay, text), 1);
+    assert.equal((await readDelivery(sql, email)).hints, 0);
   });
 
   test("hints for the enquiry what a worker has left behind", async () => {

@@ -1,9 +1,11 @@
 import type postgres from "postgres";
 import type { Call } from "../../src/shared/delivery/provider.ts";
 import type { AppointmentNeed, Mode } from "../../src/shared/domain/delivery.ts";
+import type { QuietHours } from "../../src/shared/domain/clinic.ts";
 import { isQuiet } from "../../src/shared/domain/quiet-hours.ts";
 import type { LedgerCheck } from "./check-ledger.ts";
-import { type History, stateAt } from "./history.ts";
+import { type ClinicRecords, recordsDuring } from "./clinic-records.ts";
+import type { History } from "./history.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -15,8 +17,8 @@ type Told = {
   startsAt: Date | null;
   patientId: string | null;
   maxAgeMs: number | null;
-  quietFrom: string | null;
-  quietUntil: string | null;
+  clinicId: string;
+  quiet: QuietHours | null;
   timeZone: string;
   suppressed: boolean;
 };
@@ -38,7 +40,6 @@ export function createCallCheck(
     if (told === null) return fail(`a call for nobody's delivery ${id}`);
     const broken = (rule: string) =>
       fail(`${rule}: ${channel} ${id} attempt ${attempt}, leased at ${attemptedAt.toISOString()}`);
-    const leasedAt = attemptedAt.getTime() * 1_000;
 
     if (attempts.has(`${id}/${attempt}`)) broken("an attempt is one call");
     attempts.add(`${id}/${attempt}`);
@@ -46,45 +47,53 @@ export function createCallCheck(
     if (leftAt > delivery.expiresAt.getTime() * 1_000 + 1_000) broken("nothing after its expiry");
     if (timeline.now() - leftAt > WIRE_MICROS) broken("the simulation's wire is too long");
     if (told.suppressed) broken("nothing to an address on the stop list");
-    if (isStale(told, leasedAt)) broken("nothing from old data");
-    checkAppointment(told, leasedAt, broken);
-    checkPatient(told, delivery, broken);
+    checkRecords(told, delivery, broken);
     checkRepeat({ id, attempt, messageId }, broken);
   };
 
-  function isStale({ maxAgeMs }: Told, leasedAt: number): boolean {
-    if (maxAgeMs === null) return false;
-    const imported = history.imports.findLast((at) => at <= leasedAt + 1_000) ?? -Infinity;
-    return leasedAt - imported > maxAgeMs * 1_000 + GRACE_MICROS;
-  }
-
-  function checkAppointment(told: Told, leasedAt: number, broken: (rule: string) => void): void {
-    if (told.appointmentId === null || told.appointmentNeed === "any") return;
-    const states = history.appointments.get(told.appointmentId) ?? [];
-    const state = stateAt(states, leasedAt - GRACE_MICROS);
-    if (state === null) return;
-    // Who asked knew more than the last import
-    if (told.appointmentVersion !== null && Number(told.appointmentVersion) > state.version) return;
-    if (told.appointmentNeed === "booked") {
-      if (state.status !== "booked") broken(`nothing for an appointment that is ${state.status}`);
-      if (state.startsAt !== told.startsAt?.getTime()) broken("nothing for one that has moved");
-    } else if (state.status === "booked") broken("no cancellation of one that takes place");
-  }
-
-  function checkPatient(
-    { patientId, quietFrom, quietUntil, timeZone }: Told,
+  /** What was known in the second before the lease: to have gone by any of it is right. */
+  function checkRecords(
+    told: Told,
     { channel, attemptedAt }: Call["delivery"],
     broken: (rule: string) => void,
   ): void {
-    const states = history.patients.get(patientId ?? "") ?? [];
-    const patient = stateAt(states, attemptedAt.getTime() * 1_000 - GRACE_MICROS);
-    if (patient?.gone === true) broken("nothing to the dead");
-    if (patient?.consent[channel] === false) broken("nothing to who has opted out");
-    const own = quietFrom === null || quietUntil === null
-      ? null
-      : { from: quietFrom.slice(0, 5), until: quietUntil.slice(0, 5) };
-    const quiet = patient?.quiet ?? own;
-    if (quiet !== null && isQuiet(attemptedAt, timeZone, quiet)) broken("nothing in quiet hours");
+    const at = attemptedAt.getTime() * 1_000 + 999;
+    const known = recordsDuring(history.records, { at, beforeMicros: GRACE_MICROS });
+    const all = (isWrong: (records: ClinicRecords) => boolean) =>
+      known.length > 0 && known.every(isWrong);
+    const patientKey = `${told.clinicId} ${told.patientId}`;
+
+    if (all((records) => isOutdated(told, records.appointments))) {
+      broken(`nothing of an appointment that is not as it was told`);
+    }
+    if (all(({ importedAt }) => isStale(told, at, importedAt))) broken("nothing from old data");
+    if (all(({ patients }) => patients.get(told.patientId ?? "")?.gone === true)) {
+      broken("nothing to the dead");
+    }
+    if (all(({ choices }) => choices.get(patientKey)?.[channel] === false)) {
+      broken("nothing to who has opted out");
+    }
+    const inQuietHours = ({ choices }: ClinicRecords) => {
+      const quiet = choices.get(patientKey)?.quiet ?? told.quiet;
+      return quiet !== null && isQuiet(attemptedAt, told.timeZone, quiet);
+    };
+    if (all(inQuietHours)) broken("nothing in quiet hours");
+  }
+
+  function isOutdated(
+    { appointmentId, appointmentVersion, appointmentNeed, startsAt }: Told,
+    appointments: ClinicRecords["appointments"],
+  ): boolean {
+    const record = appointments.get(appointmentId ?? "");
+    if (record === undefined || appointmentNeed === "any") return false;
+    // Who asked knew more than the last import
+    if (appointmentVersion !== null && Number(appointmentVersion) > record.version) return false;
+    if (appointmentNeed === "cancelled") return record.status === "booked";
+    return record.status !== "booked" || record.startsAt !== (startsAt?.getTime() ?? 0) * 1_000;
+  }
+
+  function isStale({ maxAgeMs }: Told, at: number, importedAt: number | null): boolean {
+    return maxAgeMs !== null && at - (importedAt ?? 0) > maxAgeMs * 1_000 + GRACE_MICROS;
   }
 
   /** A patient gets it once: but for a message that failed, or an email of which nobody can say whether it left. */
@@ -127,7 +136,9 @@ async function readTold(
   const [told] = await sql<Told[]>`
     select n.mode, n.appointment_id, n.appointment_version, n.appointment_need, n.starts_at, n.patient_id,
            (extract(epoch from n.max_data_age) * 1e3)::float8 as max_age_ms,
-           n.quiet_from::text, n.quiet_until::text, n.time_zone,
+           n.clinic_id, n.time_zone,
+           case when n.quiet_from is not null then jsonb_build_object(
+             'from', to_char(n.quiet_from, 'HH24:MI'), 'until', to_char(n.quiet_until, 'HH24:MI')) end as quiet,
            exists (select from delivery.suppression s
                     where s.clinic_id = n.clinic_id and s.channel = d.channel and s.address = lower(${address})
                       and s.created_at < ${leasedAt}) as suppressed

@@ -56,11 +56,15 @@ export function startClient(
   }
 
   async function submit(asked: Submission[], { path, body, headers }: Ask): Promise<void> {
+    const known = asked.map(({ ids }) => ids.size > 0);
     const results = await ask({ path, body, headers });
     for (const [index, submission] of asked.entries()) {
       const result = results?.[index] ?? results?.[0];
       if (result?.notification !== undefined) submission.ids.add(result.notification.id);
-      if (result?.problem !== undefined) submission.refusals.add(result.problem.code);
+      // Two dispatchers' clocks may disagree on whether it is too late: but once accepted is accepted
+      if (result?.problem !== undefined && known[index] === true) {
+        fail(`${submission.reference} was accepted, and then refused: ${result.problem.code}`);
+      }
     }
   }
 
@@ -72,7 +76,6 @@ export function startClient(
       reference,
       clinicId: clinic,
       ids: new Set<string>(),
-      refusals: new Set<string>(),
       withdrawn: false,
     }));
     submissions.push(...asked);
@@ -104,7 +107,7 @@ export function startClient(
     const body = { ...request.body as object, locale: undefined, data: { practitioner: "Dr No" } };
     const headers = { authorization: request.headers.authorization ?? "" };
     const [result] = await ask({ ...request, body, headers }) ?? [];
-    if (result !== undefined && result.problem?.code !== "reference_reused") {
+    if (result?.notification !== undefined) {
       fail(`another request under ${reference} came to ${JSON.stringify(result)}`);
     }
   }

@@ -6,7 +6,6 @@ import { upsertPatients } from "../../src/shared/database/patients.ts";
 import { suppressAddress } from "../../src/shared/database/receipts.ts";
 import { moveCursors } from "../../src/shared/database/sync-cursors.ts";
 import type { Channel } from "../../src/shared/domain/delivery.ts";
-import type { History, PatientState } from "./history.ts";
 import type { Network } from "./network.ts";
 import type { SimulatedDatabase } from "./simulated-database.ts";
 import { isInjected, type SimulatedProcess } from "./simulated-process.ts";
@@ -21,9 +20,8 @@ export type ClinicDesk = {
 /** The clinic: appointments are cancelled and moved, patients die and opt out, and all of it is imported some time. */
 export function openClinicDesk(
   simulation: Simulation,
-  { world, history, database, network, importer, activeMs }: {
+  { world, database, network, importer, activeMs }: {
     world: World;
-    history: History;
     database: SimulatedDatabase;
     network: Network;
     importer: () => SimulatedProcess | null;
@@ -31,10 +29,6 @@ export function openClinicDesk(
   },
 ): ClinicDesk {
   const { random, timeline, fail, trace } = simulation;
-  const patients = new Map<string, Omit<PatientState, "at">>(
-    world.patients.map(({ id }) => [id, { gone: false, consent: {}, quiet: null }]),
-  );
-
   async function importOnce(process: SimulatedProcess): Promise<void> {
     const sql = database.connect(process);
     const appointments = structuredClone(world.appointments) as World["appointments"];
@@ -44,26 +38,7 @@ export function openClinicDesk(
     await upsertPatients(sql, sources);
     // One at a time: those that change at the same moment have no order in which they are planned
     for (const appointment of appointments) await upsertAppointments(sql, [appointment]);
-    const at = timeline.now();
-    for (const { id, status, startsAt, version } of appointments) {
-      const state = { at, status, startsAt: startsAt.getTime(), version: Number(version) };
-      const states = history.appointments.get(id) ?? [];
-      if (state.version >= (states.at(-1)?.version ?? 0)) states.push(state);
-      history.appointments.set(id, states);
-    }
-    for (const { id, deceased, active } of sources) {
-      const state = { ...patients.get(id) as PatientState, gone: deceased || !active };
-      patients.set(id, state);
-      notePatient(id);
-    }
     await moveCursors(sql, [{ resource: "Appointment", cursorAt: timeline.date(), places: null }]);
-    history.imports.push(timeline.now());
-  }
-
-  function notePatient(id: string): void {
-    const states = history.patients.get(id) ?? [];
-    states.push({ ...patients.get(id) as PatientState, at: timeline.now() });
-    history.patients.set(id, states);
   }
 
   function importAll(): void {
@@ -147,11 +122,6 @@ export function openClinicDesk(
       }));
       await sql`insert into clinic.preference ${sql(rows)} on conflict do nothing`;
     });
-    const chosenBefore = Object.keys(patients.get(patientId)?.consent ?? {}).length > 0;
-    if (chosenBefore) return;
-    const state = patients.get(patientId) as PatientState;
-    patients.set(patientId, { ...state, consent: { [channel]: false }, quiet });
-    notePatient(patientId);
   }
 
   for (let change = random.integer(0, 3); change > 0; change -= 1) {

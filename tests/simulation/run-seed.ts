@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
+import process from "node:process";
 import type postgres from "postgres";
 import { upsertSenders } from "../../src/shared/database/senders.ts";
 import { CHANNELS } from "../../src/shared/domain/delivery.ts";
 import { createAccidentWatch, createCallCheck } from "./check-call.ts";
 import { checkEnd, type Counts } from "./check-end.ts";
 import { createLedgerCheck } from "./check-ledger.ts";
+import type { ClinicRecords } from "./clinic-records.ts";
 import { startClient } from "./client.ts";
 import { openClinicDesk } from "./clinic-desk.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
@@ -68,7 +70,10 @@ export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResu
   };
   const ledger = createLedgerCheck(simulation);
   const history = createHistory();
-  const counts = await play();
+  // It would end the process
+  const onUnhandled = (error: unknown) => simulation.fail(`nobody handles a rejection: ${error}`);
+  process.on("unhandledRejection", onUnhandled);
+  const counts = await play().finally(() => process.off("unhandledRejection", onUnhandled));
   return {
     seed,
     failure,
@@ -80,7 +85,14 @@ export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResu
 
   async function play(): Promise<Counts> {
     const world = drawWorld(random, start);
-    const database = createSimulatedDatabase(simulation, { sql, onSnapshot: ledger.compare });
+    const database = createSimulatedDatabase(simulation, {
+      sql,
+      onSnapshot: ledger.compare,
+      onRecords: (records) => {
+        checkVersions(records, history.records.at(-1));
+        history.records.push(records);
+      },
+    });
     await database.act((sql) => upsertSenders(sql, listSenders(world)));
     const accidents = createAccidentWatch(history);
     const broker = createSimulatedBroker(simulation);
@@ -107,7 +119,6 @@ export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResu
     const activeMs = random.pick(ACTIVE_MS);
     const desk = openClinicDesk(simulation, {
       world,
-      history,
       database,
       network,
       importer: cluster.importer,
@@ -123,6 +134,15 @@ export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResu
     });
     await runOn(cluster, database, desk.importAll);
     return await checkEnd(simulation, { sql, history, ledger });
+  }
+
+  /** An import that is overtaken by a newer one changes nothing. */
+  function checkVersions(records: ClinicRecords, before: ClinicRecords | undefined): void {
+    for (const [id, { version }] of before?.appointments ?? []) {
+      if ((records.appointments.get(id)?.version ?? 0) < version) {
+        simulation.fail(`${id} went back to an older version`);
+      }
+    }
   }
 
   /** Goes from one thing that happens to the next. What comes round again and again comes when it has something to do. */

@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import { readSnapshot, type Snapshot } from "./ledger-snapshot.ts";
+import { type ClinicRecords, readClinicRecords } from "./clinic-records.ts";
 import { injectedError, type SimulatedProcess } from "./simulated-process.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -78,13 +79,29 @@ export async function resetDatabase(sql: postgres.Sql): Promise<void> {
 
 export function createSimulatedDatabase(
   simulation: Simulation,
-  { sql, onSnapshot }: { sql: postgres.Sql; onSnapshot: (snapshot: Snapshot) => void },
+  { sql, onSnapshot, onRecords }: {
+    sql: postgres.Sql;
+    /** The ledger, after a change. */
+    onSnapshot: (snapshot: Snapshot) => void;
+    /** The clinic's part, after a change. */
+    onRecords: (records: ClinicRecords) => void;
+  },
 ): SimulatedDatabase {
   const { random, timeline, faults } = simulation;
   let awayUntil = 0;
 
   let planned = true;
   let reminderAt = Infinity;
+
+  /** Has what a statement may have changed judged. */
+  async function look({ ledger, clinic }: Reach): Promise<void> {
+    const [snapshot, records] = await Promise.all([
+      ledger ? readSnapshot(sql) : null,
+      clinic ? readClinicRecords(sql, timeline.now()) : null,
+    ]);
+    if (snapshot !== null) onSnapshot(snapshot);
+    if (records !== null) onRecords(records);
+  }
 
   function setClock(): Promise<unknown> {
     const micros = timeline.now();
@@ -95,19 +112,13 @@ export function createSimulatedDatabase(
   }
 
   /** Does the work at the simulated time, or fails in one of the ways in which a database does. */
-  async function perform<Result>(changes: boolean, work: () => Promise<Result>): Promise<Result> {
+  async function perform<Result>(reach: Reach, work: () => Promise<Result>): Promise<Result> {
     if (timeline.now() < awayUntil) throw injectedError();
     const fails = random.chance(faults.statementFails);
     if (fails && random.chance(0.5)) throw injectedError();
-    planned &&= !changes;
+    planned &&= !reach.clinic;
     // Sent without waiting for the answers: one connection keeps their order
-    const [, result, seen] = await Promise.allSettled([
-      setClock(),
-      work(),
-      changes ? readSnapshot(sql) : null,
-    ]);
-    if (seen.status === "rejected") throw seen.reason;
-    if (seen.value !== null) onSnapshot(seen.value);
+    const [, result] = await Promise.allSettled([setClock(), work(), look(reach)]);
     if (fails) throw injectedError();
     if (result.status === "rejected") throw result.reason;
     return result.value;
@@ -119,7 +130,7 @@ export function createSimulatedDatabase(
       await setClock();
       await work(sql);
       planned = false;
-      onSnapshot(await readSnapshot(sql));
+      await look(EVERYTHING);
     },
     nextReminder: async () => {
       if (!planned) reminderAt = await readNextReminder(sql);
@@ -140,7 +151,16 @@ async function readNextReminder(sql: postgres.Sql): Promise<number> {
   return row.at ?? Infinity;
 }
 
-type Perform = <Result>(changes: boolean, work: () => Promise<Result>) => Promise<Result>;
+/** Which part of the database a statement may change. */
+type Reach = { ledger: boolean; clinic: boolean };
+const EVERYTHING: Reach = { ledger: true, clinic: true };
+
+function reachOf(words: string): Reach {
+  const clinic = /(insert into|update) clinic\./.test(words);
+  return { ledger: !clinic && !words.startsWith("select"), clinic };
+}
+
+type Perform = <Result>(reach: Reach, work: () => Promise<Result>) => Promise<Result>;
 type Query = postgres.PendingQuery<postgres.Row[]> & { strings?: readonly string[] };
 
 function gateSql(sql: postgres.Sql, process: SimulatedProcess, perform: Perform): postgres.Sql {
@@ -148,7 +168,7 @@ function gateSql(sql: postgres.Sql, process: SimulatedProcess, perform: Perform)
     await process.effect(
       "transaction",
       () =>
-        perform(true, () =>
+        perform(EVERYTHING, () =>
           sql.begin(async (tx) => {
             const result = await work(tx);
             process.mayDie();
@@ -186,7 +206,7 @@ function gateQuery(
       words.slice(0, 60),
       () =>
         perform(
-          !isSelect,
+          reachOf(words),
           async () => {
             const rows = await new Promise<postgres.Row[]>((resolve, reject) =>
               void sendAndWait(resolve, reject)

@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const TICK_MS = 10;
 const TIMEOUT_MS = 30_000;
+/** As many as an Ingress has to a few replicas. A request for which there is none free waits here. */
+const CONNECTIONS_MAX = 128;
 
 export type Answer = { status: number; headers: Record<string, unknown>; body: string };
 
@@ -50,7 +52,7 @@ type Options = {
 
 /** Submits notifications one by one at a steady rate, however long the answers take, and repeats none. */
 export function startSteadyLoad({ url, perSecond, make }: Options): SteadyLoad {
-  const agent = new Agent({ keepAlive: true });
+  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS_MAX });
   const requested = new Set<string>();
   const accepted = new Set<string>();
   const refused = new Map<string, number>();

@@ -20,7 +20,6 @@ const STATEMENT_TIMEOUT_MS = 5_000;
 const IDLE_SECONDS = 5;
 /** After the end of its time a statement has an answer, even if only that it took too long. */
 const SILENCE_MS = 2_000;
-const READ_ONLY = "25006";
 /** `text[]` and `uuid[]`, the same in every PostgreSQL. */
 const TEXT_ARRAYS = [1009, 2951];
 
@@ -47,7 +46,7 @@ export function connectDatabase(
     onparameter: (parameter, value) => {
       if (parameter !== "default_transaction_read_only" || value !== "on") return;
       sql.parameters.default_transaction_read_only = false; // Or the next connection's word is no news, and not told
-      sockets.endAll(READ_ONLY);
+      sockets.endAll();
     },
     // Column names only: `postgres.camel` would also rewrite the keys inside jsonb values
     transform: { column: { from: postgres.toCamel, to: postgres.fromCamel } },

@@ -64,7 +64,8 @@ export async function claimDueHints(
            wake_at = case
              when d.status in ('scheduled', 'queued') and d.expires_at <= now() then null
              when due.given_up then null
-             else now() + make_interval(secs => ${REHINT_SECONDS} * 2 ^ least(d.hints, 6))
+             else least(now() + make_interval(secs => ${REHINT_SECONDS} * 2 ^ least(d.hints, 6)),
+                        case when d.status in ('scheduled', 'queued') then d.expires_at end)
            end,
            updated_at = now()
       from due
@@ -75,7 +76,10 @@ export async function claimDueHints(
     .map(({ id, channel }) => ({ id, channel }));
 }
 
-/** Gives back hints that the queue did not take: the relay tries them again after `pauseSeconds`. */
+/**
+ * Gives back hints that the queue did not take: the relay tries them again after `pauseSeconds`. They were never given,
+ * so they do not count: each one that does makes the next wait longer.
+ */
 export async function unmarkHinted(
   db: Db,
   { ids, pauseSeconds }: { ids: readonly string[]; pauseSeconds: number },
@@ -83,31 +87,44 @@ export async function unmarkHinted(
   await db`
     update delivery.delivery
        set status = case when status = 'queued' then 'scheduled' else status end,
-           wake_at = now() + make_interval(secs => ${pauseSeconds}), updated_at = now()
+           hints = greatest(hints - 1, 0),
+           wake_at = least(now() + make_interval(secs => ${pauseSeconds}),
+                           case when status = 'queued' then expires_at end),
+           updated_at = now()
      where id = any(${ids as string[]}::uuid[]) and status in ('queued', 'unknown') and lease_until is null
   `;
 }
 
 /**
- * Makes the relay hint again what it hinted a while ago; to be called when the queue of `channel` has nothing ready,
- * for then those hints are lost (or in a worker's hands, where a second hint does no harm). Returns how many.
+ * Makes the relay hint again what it hinted a while ago, when of the hints of `channel` only `waiting` are in the queue.
+ * Returns how many.
+ *
+ * A queue hands out its oldest first, so what waits in it is what was hinted last; what was hinted before is lost, or
+ * in a worker's hands, where a second hint does no harm.
  */
 export async function rehintLost(
   db: Db,
-  { channel, limit }: { channel: Channel; limit: number },
+  { channel, waiting = 0, limit }: { channel: Channel; waiting?: number; limit: number },
 ): Promise<number> {
   const { count } = await db`
+    with gone as materialized (
+      select id
+        from delivery.delivery
+       where status = 'queued' and channel = ${channel}
+       order by hinted_at desc
+      offset ${waiting}
+    )
     update delivery.delivery
        set wake_at = now(), updated_at = now()
      where id in (
-       select id
-         from delivery.delivery
-        where status = 'queued' and channel = ${channel}
-          and hinted_at < now() - make_interval(secs => ${LOST_HINT_SECONDS} * 2 ^ least(hints - 1, 4))
-          and wake_at > now()
-        order by hinted_at
+       select d.id
+         from delivery.delivery d join gone using (id)
+        where d.status = 'queued'
+          and d.hinted_at < now() - make_interval(secs => ${LOST_HINT_SECONDS} * 2 ^ least(d.hints - 1, 4))
+          and d.wake_at > now()
+        order by d.hinted_at
         limit ${limit}
-          for update skip locked
+          for update of d skip locked
      )
   `;
   return count;

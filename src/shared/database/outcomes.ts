@@ -19,7 +19,10 @@ export async function settleDeliveries(
        set status = t.status,
            reason = t.reason,
            due_at = coalesce(t."dueAt", d.due_at),
-           wake_at = case when t.status in ('scheduled', 'unknown') then t."dueAt" end,
+           wake_at = case t.status
+             when 'scheduled' then least(t."dueAt", d.expires_at)
+             when 'unknown' then t."dueAt"
+           end,
            failures = d.failures + t.failed::int,
            enquiries = case when t.enquired then d.enquiries + 1 else 0 end,
            hints = 0,

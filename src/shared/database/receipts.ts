@@ -57,7 +57,7 @@ export async function recordReceipt(db: Db, receipt: NewReceipt): Promise<boolea
          set status = t.status,
              reason = t.reason,
              due_at = coalesce(t."dueAt", d.due_at),
-             wake_at = case when t.status = 'scheduled' then t."dueAt" end,
+             wake_at = case when t.status = 'scheduled' then least(t."dueAt", d.expires_at) end,
              failures = d.failures + t.failed::int,
              enquiries = 0,
              hints = 0,

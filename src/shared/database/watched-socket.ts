@@ -3,8 +3,8 @@ import { connect, type Socket } from "node:net";
 export type Sockets = {
   /** Connects. The connection ends by itself once nothing has been heard for `silenceMaxMs`. */
   open: (address: { host: string; port: number; path?: string | undefined }) => Socket;
-  /** Ends all connections at once. What is under way on them is rejected with this code. */
-  endAll: (code: string) => void;
+  /** Ends all connections at once, and rejects what is under way on them. */
+  endAll: () => void;
 };
 
 const CHECK_MS = 1_000;
@@ -31,7 +31,7 @@ export function createSockets({ silenceMaxMs }: { silenceMaxMs: number }): Socke
       else silentMs += CHECK_MS; // Not measured: while this process stands still the silence is its own
       [heard, said] = [bytesRead, bytesWritten];
 
-      if (silentMs >= silenceMaxMs) end(socket, "ETIMEDOUT");
+      if (silentMs >= silenceMaxMs) socket.destroy();
       if (!socket.destroyed) return;
       clearInterval(timer);
       sockets.delete(socket);
@@ -44,14 +44,24 @@ export function createSockets({ silenceMaxMs }: { silenceMaxMs: number }): Socke
       const socket = path === undefined ? connect(port, host) : connect(path);
       sockets.add(socket);
       watch(socket);
+      mendEnd(socket);
       return Object.assign(socket, { host, port }); // The client checks the certificate against `host`
     },
-    endAll: (code) => {
-      for (const socket of sockets) end(socket, code);
+    endAll: () => {
+      for (const socket of sockets) socket.destroy();
     },
   };
 }
 
-function end(socket: Socket, code: string): void {
-  socket.destroy(Object.assign(new Error("Cannot use the connection any longer"), { code }));
+/** What postgres 3.4.9 makes of the end of a connection leaves statements without an answer, or with a wrong one. */
+function mendEnd(socket: Socket): void {
+  // After an error it forgets the statements that were sent between the error and the close: never tell it of both
+  const emit = socket.emit.bind(socket);
+  socket.emit = (event: string | symbol, ...values: unknown[]) =>
+    emit(event, ...(event === "close" ? [false] : values));
+  // A proxy without a server behind it accepts and hangs up. Without an error it would try again without a pause
+  socket.once("end", () => {
+    if (socket.bytesRead > 0) return;
+    socket.destroy(Object.assign(new Error("no server answered"), { code: "ECONNREFUSED" }));
+  });
 }

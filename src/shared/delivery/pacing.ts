@@ -108,7 +108,10 @@ function createStateCache(
           timeoutMs: DATABASE_AWAY_MAX_MS,
           clock,
         });
-        fresh.catch(() => state = state === fresh ? undefined : state);
+        // Returns nothing: a later read, which may fail too, would be nobody's to handle, and end the process
+        fresh.catch(() => {
+          if (state === fresh) state = undefined;
+        });
         state = fresh;
       }
       return state;

@@ -48,7 +48,7 @@ export async function startWorker(
   return {
     ready: async () => {
       await sql`select 1`;
-      await queue.check();
+      await queue.check(channel);
     },
     stop: () => consumer.stop(),
   };

@@ -1,4 +1,5 @@
 import type { AMQPChannel, AMQPClient } from "@cloudamqp/amqp-client";
+import type { Channel } from "../domain/delivery.ts";
 import { withChannel } from "./rabbitmq-connection.ts";
 import { allQueues, queueArguments, type QueueDescription, type Topology } from "./topology.ts";
 
@@ -46,12 +47,17 @@ export async function ensureTopology(
   }
 }
 
-/** Rejects when a part of the topology is missing. Declares nothing. */
-export async function checkTopology(client: AMQPClient, topology: Topology): Promise<void> {
+/** Rejects when a part of the topology, or of what one channel's hints need, is missing. Declares nothing. */
+export async function checkTopology(
+  client: AMQPClient,
+  topology: Topology,
+  { channel }: { channel?: Channel | undefined } = {},
+): Promise<void> {
   if (!await exchangeExists(client, topology)) {
     throw new Error(`Cannot use the exchange ${topology.exchange.name}: it does not exist`);
   }
-  for (const queue of allQueues(topology)) {
+  const queues = channel === undefined ? allQueues(topology) : [topology.workQueues[channel]];
+  for (const queue of queues) {
     if (await countReady(client, queue) === null) {
       throw new Error(`Cannot use the queue ${queue.name}: it does not exist`);
     }

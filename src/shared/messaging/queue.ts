@@ -32,8 +32,8 @@ export type Queue = {
   consume: (channel: Channel, options: ConsumeOptions) => Promise<Consumer>;
   /** How many hints of `channel` wait for a consumer. Null when the queue cannot say. */
   ready: (channel: Channel) => Promise<number | null>;
-  /** Rejects, with the reason, while hints cannot be exchanged. */
-  check: () => Promise<void>;
+  /** Rejects, with the reason, while hints of this channel, or of any, cannot be exchanged. */
+  check: (channel?: Channel) => Promise<void>;
   close: () => Promise<void>;
 };
 

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AMQPClient } from "@cloudamqp/amqp-client";
 import type { Channel } from "../domain/delivery.ts";
-import type { Log } from "../runtime/log.ts";
 import { checkTopology, countReady, ensureTopology } from "./ensure-topology.ts";
 import type { ConsumeOptions, Consumer, Hint, Queue } from "./queue.ts";
 import { type ConnectionOptions, dropConnection, keepConnected } from "./rabbitmq-connection.ts";
@@ -25,11 +24,20 @@ export async function connectRabbitMq(
   const consumers = new Set<RabbitMqConsumer>();
   let publisher: Publisher | undefined;
   let repair: Promise<void> | undefined;
+  let trouble: string | null = null;
   let closed = false;
 
+  /** Since the connection was made, a queue, the exchange or a binding has been deleted. One repair at a time. */
+  function repairSoon(client: AMQPClient): void {
+    repair ??= repairOnce(client).finally(() => repair = undefined);
+  }
+
   async function repairOnce(client: AMQPClient): Promise<void> {
-    await repairTopology(client, topology, options.log);
-    repair = undefined;
+    const reason = await repairTopology(client, topology);
+    // Once for each trouble: who may not repair it tries again and again
+    if (reason !== null && reason !== trouble) options.log.error("hints find no queue", { reason });
+    trouble = reason;
+    await sleep(REPAIR_PAUSE_MS, undefined, { ref: false });
   }
 
   const connection = await keepConnected(url, {
@@ -38,7 +46,7 @@ export async function connectRabbitMq(
       await ensureTopology(client, topology);
       publisher = await openPublisher(client, {
         exchange: topology.exchange.name,
-        onReturned: () => repair ??= repairOnce(client),
+        onReturned: () => repairSoon(client),
         onLost: (reason) => dropConnection(client, reason),
       });
     },
@@ -73,10 +81,18 @@ export async function connectRabbitMq(
     return await countReady(client, topology.workQueues[channel]).catch(() => null);
   }
 
-  async function check(): Promise<void> {
+  async function check(channel?: Channel): Promise<void> {
     const client = connection.client();
     if (client === null) throw connection.failure();
-    await checkClient(client, topology);
+    if (client.blocked !== undefined) {
+      throw new Error(`Cannot publish hints: RabbitMQ is ${client.blocked}`);
+    }
+    try {
+      await checkTopology(client, topology, { channel });
+    } catch (error) {
+      repairSoon(client); // Whoever publishes nothing while it is missing gets no hint back either
+      throw error;
+    }
   }
 
   async function close(): Promise<void> {
@@ -89,19 +105,12 @@ export async function connectRabbitMq(
   return { publish, consume, ready, check, close };
 }
 
-/** A hint found no queue: since the connection was made, the queue or its binding has been deleted. Never rejects. */
-async function repairTopology(client: AMQPClient, topology: Topology, log: Log): Promise<void> {
+/** Returns why it cannot be repaired, or null. Never rejects. */
+async function repairTopology(client: AMQPClient, topology: Topology): Promise<string | null> {
   try {
     await ensureTopology(client, topology, { rebind: true });
+    return null;
   } catch (error) {
-    log.error("hints find no queue", { reason: (error as Error).message });
+    return (error as Error).message;
   }
-  await sleep(REPAIR_PAUSE_MS, undefined, { ref: false });
-}
-
-async function checkClient(client: AMQPClient, topology: Topology): Promise<void> {
-  if (client.blocked !== undefined) {
-    throw new Error(`Cannot publish hints: RabbitMQ is ${client.blocked}`);
-  }
-  await checkTopology(client, topology);
 }
