@@ -47,7 +47,14 @@ async function main(): Promise<void> {
     const image = `${values.registry}/${name}:${values.tag ?? commit.revision}`;
     const given = Object.entries({ ...facts, SERVICE: name }).map((pair) => pair.join("="));
     const buildArgs = [...given, ...values["build-arg"]].flatMap((arg) => ["--build-arg", arg]);
-    const options = ["--layers", "--timestamp", TIMESTAMP, "--tag", image];
+    const options = [
+      "--layers",
+      "--timestamp",
+      TIMESTAMP,
+      "--identity-label=false",
+      "--tag",
+      image,
+    ];
     await run(engine, ["build", ...options, ...buildArgs, ROOT]);
     console.log(image);
   }

@@ -1,7 +1,10 @@
 import { createHash } from "node:crypto";
 import type postgres from "postgres";
 import { readClinicsOfPatients } from "../shared/database/patients.ts";
+import { retryWhileUnavailable } from "../shared/database/retry.ts";
 import { moveCursors, readCursors, type SyncedResource } from "../shared/database/sync-cursors.ts";
+import { inTransaction } from "../shared/database/transaction.ts";
+import { isUnavailable } from "../shared/database/unavailable.ts";
 import { forgetUnusable } from "../shared/database/unusable-resources.ts";
 import type { Clinic } from "../shared/domain/clinic.ts";
 import type { Log } from "../shared/runtime/log.ts";
@@ -27,6 +30,8 @@ export type ImportOptions = {
 const PAGE_SIZE = 200;
 /** A change may be committed or indexed a little after the time it bears. */
 const OVERLAP_MS = 5 * 60_000;
+/** A failover takes less. */
+const DATABASE_AWAY_MAX_MS = 60_000;
 /** Without a cursor, appointments from yesterday on are read: what is over earlier is of no use to anyone. */
 const FIRST_READ_BACK_MS = 24 * 60 * 60_000;
 
@@ -42,7 +47,9 @@ export async function importFromFhir(options: ImportOptions): Promise<ImportCoun
   const { sql, clinics, fhir } = options;
   const get = createFhirGet({ ...options, ...fhir });
   const counts: ImportCounts = { pages: 0, appointments: 0, changed: 0, patients: 0, unusable: 0 };
-  const cursors = new Map((await readCursors(sql)).map((cursor) => [cursor.resource, cursor]));
+  const cursors = new Map(
+    (await throughFailover(() => readCursors(sql))).map((cursor) => [cursor.resource, cursor]),
+  );
   const places = digestPlaces(clinics);
 
   const former = cursors.get("Appointment");
@@ -53,14 +60,32 @@ export async function importFromFhir(options: ImportOptions): Promise<ImportCoun
   const patientsSince = cursors.get("Patient")?.cursorAt ?? appointmentsAt;
   const patientsAt = await importPatients({ ...options, get, counts, since: patientsSince });
 
-  await sql.begin(async (tx) => {
-    await moveCursors(tx, [
-      { resource: "Appointment", cursorAt: appointmentsAt, places },
-      { resource: "Patient", cursorAt: patientsAt, places },
-    ]);
-    await forgetUnusable(tx);
-  });
+  await throughFailover(() =>
+    inTransaction(sql, async (tx) => {
+      await moveCursors(tx, [
+        { resource: "Appointment", cursorAt: appointmentsAt, places },
+        { resource: "Patient", cursorAt: patientsAt, places },
+      ]);
+      await forgetUnusable(tx);
+    })
+  );
   return counts;
+}
+
+/** A page that may have been stored may be stored again. */
+async function throughFailover<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await retryWhileUnavailable(work, { timeoutMs: DATABASE_AWAY_MAX_MS });
+  } catch (error) {
+    if (!isUnavailable(error)) throw error;
+    const { code } = error as { code: string };
+    throw new Error(
+      `Cannot go on with the import: the database has been unavailable for ${
+        DATABASE_AWAY_MAX_MS / 1_000
+      } s (${code}). What was stored stays, the next import reads the rest`,
+      { cause: error },
+    );
+  }
 }
 
 type Pass = ImportOptions & {
@@ -87,7 +112,7 @@ async function importAppointments(pass: Pass): Promise<Date | null> {
   ];
   return await importPages(pass, "Appointment", parameters, (sorted, now) => {
     const page = mapAppointmentPage(sorted, { clinicsByLocation, now });
-    return sql.begin((tx) => storePage(tx, page));
+    return inTransaction(sql, (tx) => storePage(tx, page));
   });
 }
 
@@ -102,7 +127,7 @@ async function importPatients(pass: Pass): Promise<Date | null> {
     );
     const { patients, unusable } = mapPatients(sorted, { countries, now });
     const page = { appointments: [], patients, unusable, absentPatients: [] };
-    return await sql.begin((tx) => storePage(tx, page));
+    return await inTransaction(sql, (tx) => storePage(tx, page));
   });
 }
 
@@ -127,7 +152,7 @@ async function importPages(
     const searched = resource === "Appointment" ? sorted.appointments : sorted.patients;
     newest = latest(newest, newestUpdate(searched.values()));
 
-    const stored = await store(sorted, serverDate ?? new Date());
+    const stored = await throughFailover(() => store(sorted, serverDate ?? new Date()));
     counts.pages++;
     for (const key of ["appointments", "changed", "patients", "unusable"] as const) {
       counts[key] += stored[key];

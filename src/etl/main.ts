@@ -8,6 +8,9 @@ import { configureFhir, fhirConfig } from "./configure-fhir.ts";
 import { importFromFhir } from "./import-from-fhir.ts";
 import { createProgressLine } from "./progress-line.ts";
 
+/** For a page: nobody waits for it. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+
 const config = z.object({
   ...databaseConfig.shape,
   ...clinicsConfig.shape,
@@ -17,7 +20,11 @@ const config = z.object({
 runJob({ name: "etl", config }, async (settings, { log, signal, stack }) => {
   const clinics = await loadClinics(settings.CONFIG_DIR);
   const fhir = await configureFhir(settings, { fetch, signal });
-  const sql = connectDatabase(settings.DATABASE_URL, { name: "etl", maxConnections: 1 });
+  const sql = connectDatabase(settings.DATABASE_URL, {
+    name: "etl",
+    maxConnections: 1,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
   stack.defer(() => sql.end({ timeout: 5 }));
 
   const startedAt = performance.now();

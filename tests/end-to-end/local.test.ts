@@ -17,6 +17,9 @@ const FREE_PORTS = {
   SANDBOX_SMTP_PORT: "0",
 };
 
+/** A busy machine takes its time to start all of it. */
+const PATIENCE = { timeoutMs: 60_000 };
+
 type Environment = Record<string, string | undefined>;
 
 describe("npm start", () => {
@@ -59,7 +62,7 @@ describe("npm start", () => {
   test("stays up, answers the README's curl lines, and ends at Ctrl-C", async () => {
     const carillon = startProcess(["npm", "start"], await freshState());
     const find = (pattern: RegExp) =>
-      eventually(`${pattern} is printed`, () => carillon.output().match(pattern)?.[1]);
+      eventually(`${pattern} is printed`, () => carillon.output().match(pattern)?.[1], PATIENCE);
     const sandbox = await find(/(http:\S+) {2}what patients would get/);
     const dispatcher = await find(/(http:\S+)\/docs/);
     for (const line of await curlLines()) {
@@ -82,7 +85,11 @@ describe("npm start", () => {
   test("says which port is in use, and what to do", async () => {
     const running = startProcess(["npm", "start"], await freshState());
     const url = new URL(
-      await eventually("it runs", () => running.output().match(/(http:\S+) {2}what/)?.[1]),
+      await eventually(
+        "it runs",
+        () => running.output().match(/(http:\S+) {2}what/)?.[1],
+        PATIENCE,
+      ),
     );
     const second = startProcess(["npm", "start"], {
       ...await freshState(),

@@ -16,8 +16,8 @@ const skip = skipWithoutBroker() || await skipWithoutPostgresPrograms();
 const TROUBLE_MS = 1_500;
 const REFUSED_SHARE = 0.4;
 const LOCK_MS = 10_000;
-/** A statement's 5 s, 2 s of silence after it, and a look once a second. The rest is the new connection. */
-const NOTICED_MAX_MS = 10_000;
+/** A statement's 5 s, 2 s of silence after it, two looks a second apart. The rest is this machine's. */
+const NOTICED_MAX_MS = 12_000;
 
 /** From now on statements that write can be made to fail. */
 async function installRefusals({ admin }: Rig): Promise<void> {

@@ -4,6 +4,7 @@ import process from "node:process";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CHANNELS } from "../../src/shared/domain/delivery.ts";
+import { createRandom, type Random } from "../simulation/random.ts";
 import {
   CLINIC_KEY,
   deploy,
@@ -14,7 +15,6 @@ import {
 } from "../support/deployment.ts";
 import { notification } from "../support/load.ts";
 import { skipWithoutBroker } from "../support/queue.ts";
-import { createRandom, type Random } from "../support/random.ts";
 import { startSteadyLoad } from "../support/steady-load.ts";
 import { createTestConfig } from "../support/test-config.ts";
 import { describeVerdict, judgeAll, untilDrained } from "../support/verdict.ts";
@@ -88,7 +88,7 @@ async function harm(deployment: Deployment, random: Random): Promise<Counts> {
     const name = random.pick(kind === "kill" && !LONG ? HTTP_SERVICES : REPLICATED);
     await HARM[kind](deployment, name, random);
     counts[kind] += 1;
-    await sleep(random.below(PAUSE_MAX_MS));
+    await sleep(random.integer(0, PAUSE_MAX_MS));
   }
   return counts;
 }
@@ -110,7 +110,7 @@ const HARM: Record<Kind, Harm> = {
   "stand still": async (deployment, name, random) => {
     const replica = random.pick(deployment.replicas(name));
     replica.signal("SIGSTOP");
-    await sleep(random.below(STANDSTILL_MAX_MS));
+    await sleep(random.integer(0, STANDSTILL_MAX_MS));
     replica.signal("SIGCONT");
   },
 };

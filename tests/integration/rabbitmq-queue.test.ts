@@ -110,8 +110,8 @@ describe("the RabbitMQ queue's topology", { skip: skipWithoutBroker() }, () => {
     await assert.rejects(queue.check("sms"), {
       message: `Cannot use the queue ${name}: it does not exist`,
     });
-    await eventually("the queue", async () => await queue.ready("sms") === 0);
-    assert.deepEqual(await queue.publish([hint({ channel: "sms" })]), []);
+    const text = hint({ channel: "sms" });
+    await eventually("the queue", async () => (await queue.publish([text])).length === 0);
   });
 
   test("what exists is used as it is: a full queue takes no more", async (t) => {

@@ -33,8 +33,10 @@ export function createCallCheck(
   { sql, history, ledger }: { sql: postgres.Sql; history: History; ledger: LedgerCheck },
 ): (call: Call, arrived: { leftAt: number; messageId: string }) => Promise<void> {
   const attempts = new Set<string>();
+  /** Deliveries by their number and words. */
+  const asked = new Map<string, Set<string>>();
 
-  return async ({ delivery, address }, { leftAt, messageId }) => {
+  return async ({ delivery, address, message }, { leftAt, messageId }) => {
     const { id, attempt, channel, attemptedAt } = delivery;
     const told = await readTold(sql, { id, address, leasedAt: attemptedAt });
     if (told === null) return fail(`a call for nobody's delivery ${id}`);
@@ -48,7 +50,8 @@ export function createCallCheck(
     if (timeline.now() - leftAt > WIRE_MICROS) broken("the simulation's wire is too long");
     if (told.suppressed) broken("nothing to an address on the stop list");
     checkRecords(told, delivery, broken);
-    checkRepeat({ id, attempt, messageId }, broken);
+    if (channel === "sms") checkText({ id, to: address, text: message.text }, broken);
+    else checkMail({ id, attempt, messageId }, broken);
   };
 
   /** What was known in the second before the lease: to have gone by any of it is right. */
@@ -96,19 +99,34 @@ export function createCallCheck(
     return maxAgeMs !== null && at - (importedAt ?? 0) > maxAgeMs * 1_000 + GRACE_MICROS;
   }
 
-  /** A patient gets it once: but for a message that failed, or an email of which nobody can say whether it left. */
-  function checkRepeat(
+  /**
+   * A patient gets a text once, unless it failed. Two in the same words to the same number are one as good as the other:
+   * of these there are no more than there are deliveries.
+   */
+  function checkText(
+    { id, to, text }: { id: string; to: string; text: string },
+    broken: (rule: string) => void,
+  ): void {
+    const askedFor = asked.get(`${to} ${text}`) ?? new Set();
+    asked.set(`${to} ${text}`, askedFor.add(id));
+    const same = history.messages.filter((message) =>
+      message.to === to && message.text === text && !message.reportedFailed
+    );
+    const own = history.messages.filter(({ deliveryId, reportedFailed }) =>
+      deliveryId === id && !reportedFailed
+    );
+    if (own.length > 0 && same.length >= askedFor.size) broken("no text message twice");
+  }
+
+  /** An email goes out again only where nobody can say whether it left. */
+  function checkMail(
     { id, attempt, messageId }: { id: string; attempt: number; messageId: string },
     broken: (rule: string) => void,
   ): void {
-    const earlier = history.messages.filter(({ deliveryId, reportedFailed }) =>
-      deliveryId === id && !reportedFailed
-    );
-    for (const message of earlier) {
-      if (message.channel === "sms") broken("no text message twice");
-      else if (ledger.wasSent(id, message.attempt)) broken("what was recorded as sent is sent");
-      else if (message.providerId !== messageId) broken("a repeat has the Message-ID of the first");
-      else if (!history.accidents.has(`${id}/${message.attempt}`)) {
+    for (const message of history.messages.filter(({ deliveryId }) => deliveryId === id)) {
+      if (message.providerId !== messageId) broken("a repeat has the Message-ID of the first");
+      if (ledger.wasSent(id, message.attempt)) broken("what was recorded as sent is sent");
+      if (!history.accidents.has(`${id}/${message.attempt}`)) {
         broken(`no email twice without an accident (attempt ${message.attempt} of ${attempt})`);
       }
     }

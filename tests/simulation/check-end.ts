@@ -49,7 +49,9 @@ export async function checkEnd(
     const broken = (rule: string) => fail(`${rule}: ${JSON.stringify(row)}`);
     if (OPEN.includes(status)) broken("all comes to an end");
     if (mode !== "live") return;
-    const messages = history.messages.filter(({ deliveryId }) => deliveryId === id);
+    const messages = history.messages.filter((message) =>
+      message.deliveryId === id || message.providerId === row.providerId
+    );
     if (status === "sent" && messages.length === 0) broken("what is sent has left");
     if (status === "delivered" && !messages.some(({ reportedDelivered }) => reportedDelivered)) {
       broken("what is delivered has arrived");

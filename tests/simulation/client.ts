@@ -7,6 +7,7 @@ import { HOUR_MS, MINUTE_MS, type World } from "./world.ts";
 /** A client of the Dispatcher, who asks until it has an answer, and now and then again. */
 type Ask = { path: string; body: unknown; headers: Record<string, string> };
 
+const USEFUL_MS = [30_000, 3 * MINUTE_MS, 10 * MINUTE_MS] as const;
 const TRIES_MAX = 400;
 
 const Result = z.object({
@@ -79,7 +80,9 @@ export function startClient(
       withdrawn: false,
     }));
     submissions.push(...asked);
-    const key = random.chance(0.2) ? { "idempotency-key": bodies[0]?.reference ?? "" } : {};
+    const key: Record<string, string> = random.chance(0.2)
+      ? { "idempotency-key": bodies[0]?.reference ?? "" }
+      : {};
     const headers = { authorization: `Bearer ${mode}`, ...key };
     const request: Ask = bodies.length > 1
       ? { path: "/v1/notifications/batch", body: { notifications: bodies }, headers }
@@ -157,7 +160,8 @@ export function startClient(
         },
       },
       ...sendAt > now && { sendAt: iso(sendAt) },
-      ...random.chance(0.3) && { expiresAt: iso(sendAt + random.between(5_000, 10 * MINUTE_MS)) },
+      ...random.chance(0.3) &&
+        { expiresAt: iso(sendAt + random.between(5_000, random.pick(USEFUL_MS))) },
       ...random.chance(0.1) && { maxDataAge: "PT45M" },
     };
   }

@@ -15,6 +15,8 @@ import { HOUR_MS, type World } from "./world.ts";
 export type ClinicDesk = {
   /** Reads everything the clinic's system says into our database, once there is a process that can. */
   importAll: () => void;
+  /** Something changes, and is imported at once. */
+  changeNow: () => Promise<void>;
 };
 
 /** The clinic: appointments are cancelled and moved, patients die and opt out, and all of it is imported some time. */
@@ -34,7 +36,10 @@ export function openClinicDesk(
     const appointments = structuredClone(world.appointments) as World["appointments"];
     const sources = structuredClone(world.patients);
     // Two imports may overtake each other: an older state must change nothing
-    if (random.chance(0.2)) await new Promise<void>((go) => void process.clock.after(5_000, go));
+    if (random.chance(0.2)) {
+      const lagMs = random.between(1_000, 60_000);
+      await new Promise<void>((go) => void process.clock.after(lagMs, go));
+    }
     await upsertPatients(sql, sources);
     // One at a time: those that change at the same moment have no order in which they are planned
     for (const appointment of appointments) await upsertAppointments(sql, [appointment]);
@@ -133,5 +138,11 @@ export function openClinicDesk(
   for (let at = 0; at < activeMs; at += 40 * 60_000) {
     if (random.chance(0.7)) timeline.after(at + random.between(0, 1_000), importAll);
   }
-  return { importAll };
+  return {
+    importAll,
+    changeNow: async () => {
+      await random.pick(changes)();
+      importAll();
+    },
+  };
 }

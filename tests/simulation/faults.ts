@@ -32,6 +32,8 @@ export type Faults = {
   receiptFails: number;
   receiptLost: number;
   receiptDoubled: number;
+  /** While a call is under way, what it is about changes. */
+  changeMeanwhile: number;
   /** A clock of a process that is not the database's. */
   clockSkew: number;
 };
@@ -54,9 +56,10 @@ const HIGHEST: Faults = {
   senderUnusable: 0.3,
   providerAway: 0.4,
   enquiryFails: 0.5,
-  receiptFails: 0.6,
+  receiptFails: 0.9,
   receiptLost: 0.3,
   receiptDoubled: 0.5,
+  changeMeanwhile: 0.6,
   clockSkew: 0.7,
 };
 
@@ -71,7 +74,7 @@ const OF_EACH_FAULT = 0.4;
 export function drawFaults(random: Random): Faults {
   const calm = random.chance(CALM_SEEDS);
   const drawn = Object.entries(HIGHEST).map(([name, highest]) => {
-    const share = random.chance(OF_EACH_FAULT) ? random.between(0.1, 1) : 0;
+    const share = random.chance(OF_EACH_FAULT) ? random.between(0.3, 1) : 0;
     return [name, calm ? 0 : highest * share];
   });
   return Object.fromEntries(drawn) as Faults;

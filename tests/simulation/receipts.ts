@@ -8,7 +8,18 @@ export const TWILIO_TOKEN = "simulated";
 
 /** Twilio comes again that often when it gets no answer it likes. */
 const TRIES_MAX = 6;
-const FAILURES = ["30003", "30005", "30006", "30007", "30008", "30034", "30036", "21610", null];
+const FAILURES = [
+  "30003",
+  "30003",
+  "30008",
+  "30008",
+  "30005",
+  "30006",
+  "30034",
+  "30036",
+  "21610",
+  null,
+];
 
 /**
  * Reports of a text message what Twilio would: in any order, early, late, twice or never. Now and then one that has
@@ -59,7 +70,7 @@ export function reportMessage(
   if (random.chance(faults.receiptFails)) {
     const failedAfter = delay();
     report(random.pick(["failed", "undelivered"]), random.pick(FAILURES), failedAfter);
-    if (random.chance(0.3)) report("delivered", null, failedAfter + delay());
+    if (random.chance(0.6)) report("delivered", null, failedAfter + delay());
   } else {
     report("delivered", null, delay());
   }

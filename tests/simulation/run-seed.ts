@@ -14,6 +14,7 @@ import { drawFaults, endFaults } from "./faults.ts";
 import { createHistory } from "./history.ts";
 import { nextWake } from "./ledger-snapshot.ts";
 import { createNetwork, type Network } from "./network.ts";
+import type { PlantedDefect } from "./planted-defects.ts";
 import { createIds, createRandom } from "./random.ts";
 import { reportMessage } from "./receipts.ts";
 import { createSimulatedBroker } from "./simulated-broker.ts";
@@ -42,6 +43,10 @@ export type SeedResult = {
 
 const ACTIVE_MS = [MINUTE_MS, 10 * MINUTE_MS, HOUR_MS, 3 * HOUR_MS] as const;
 const OUTAGE_MS = [5_000, 40_000, 100_000] as const;
+/** About as long as an attempt may be open. */
+const MEANWHILE_MS = 160_000;
+/** When nothing goes wrong any more. A process may be dead for some minutes. */
+const NEGLECT_MAX_MICROS = 1_200 * 1e6;
 const STEPS_MAX = 20_000;
 const RELAY_PAUSE_MICROS = 1e6;
 const RUN_PAUSE_MICROS = 60 * 1e6;
@@ -49,13 +54,18 @@ const RUN_PAUSE_MAX_MICROS = 1_800 * 1e6;
 const IMPORT_MAX_MICROS = 3_600 * 1e6;
 
 /** Plays one seed from its beginning until nothing is left to do. */
-export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResult> {
+export async function runSeed(
+  sql: postgres.Sql,
+  seed: number,
+  defect?: PlantedDefect,
+): Promise<SeedResult> {
   await resetDatabase(sql);
   const random = createRandom(seed);
   const start = drawStart(random);
   const timeline = createTimeline(start);
   const lines: string[] = [];
   let failure: string | null = null;
+  let calmSince = Infinity;
   const simulation: Simulation = {
     random,
     timeline,
@@ -87,6 +97,7 @@ export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResu
     const world = drawWorld(random, start);
     const database = createSimulatedDatabase(simulation, {
       sql,
+      defect,
       onSnapshot: ledger.compare,
       onRecords: (records) => {
         checkVersions(records, history.records.at(-1));
@@ -98,7 +109,12 @@ export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResu
     const broker = createSimulatedBroker(simulation);
     const providers = createSimulatedProviders(simulation, {
       history,
-      onLeave: accidents.begin,
+      onLeave: (process, attempt) => {
+        accidents.begin(process, attempt);
+        if (random.chance(simulation.faults.changeMeanwhile)) {
+          timeline.after(random.between(0, MEANWHILE_MS), desk.changeNow);
+        }
+      },
       onCall: createCallCheck(simulation, { sql, history, ledger }),
       onTaken: (message) => {
         if (message.channel === "sms") reportMessage(simulation, { message, network });
@@ -130,6 +146,7 @@ export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResu
     timeline.after(activeMs, () => {
       simulation.trace("simulation", "from here on nothing goes wrong");
       endFaults(simulation.faults);
+      calmSince = timeline.now();
       desk.importAll();
     });
     await runOn(cluster, database, desk.importAll);
@@ -159,13 +176,20 @@ export async function runSeed(sql: postgres.Sql, seed: number): Promise<SeedResu
     for (let steps = 0; failure === null; steps += 1) {
       if (steps === STEPS_MAX) return simulation.fail("it does not come to an end");
       const reminderAt = await database.nextReminder();
-      const relayAt = Math.max(relayedAt + RELAY_PAUSE_MICROS, nextWake(ledger.snapshot()));
+      const wakeAt = nextWake(ledger.snapshot());
+      if (
+        calmSince + NEGLECT_MAX_MICROS < timeline.now() &&
+        wakeAt < timeline.now() - NEGLECT_MAX_MICROS
+      ) {
+        return simulation.fail("what is due is looked at");
+      }
+      const relayAt = Math.max(relayedAt + RELAY_PAUSE_MICROS, wakeAt);
       const remindAt = Math.max(remindedAt + runPause, reminderAt);
       const at = Math.min(timeline.nextAt(), relayAt, remindAt);
       if (at === Infinity) return;
       if (at === timeline.nextAt()) {
         await timeline.step();
-      } else if (at > importedAt + IMPORT_MAX_MICROS && simulation.faults.crash === 0) {
+      } else if (at > importedAt + IMPORT_MAX_MICROS && calmSince < Infinity) {
         importedAt = at;
         timeline.moveTo(at);
         importAll();

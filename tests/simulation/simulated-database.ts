@@ -1,6 +1,7 @@
 import postgres from "postgres";
 import { readSnapshot, type Snapshot } from "./ledger-snapshot.ts";
 import { type ClinicRecords, readClinicRecords } from "./clinic-records.ts";
+import { plant, type PlantedDefect } from "./planted-defects.ts";
 import { injectedError, type SimulatedProcess } from "./simulated-process.ts";
 import type { Simulation } from "./simulation.ts";
 
@@ -79,8 +80,10 @@ export async function resetDatabase(sql: postgres.Sql): Promise<void> {
 
 export function createSimulatedDatabase(
   simulation: Simulation,
-  { sql, onSnapshot, onRecords }: {
+  { sql, onSnapshot, onRecords, defect }: {
     sql: postgres.Sql;
+    /** A mistake to be made. */
+    defect: PlantedDefect | undefined;
     /** The ledger, after a change. */
     onSnapshot: (snapshot: Snapshot) => void;
     /** The clinic's part, after a change. */
@@ -138,7 +141,7 @@ export function createSimulatedDatabase(
       return reminderAt;
     },
     goAway: (ms) => awayUntil = timeline.now() + ms * 1_000,
-    connect: (process) => gateSql(sql, process, perform),
+    connect: (process) => gateSql({ sql, process, perform, defect }),
   };
 }
 
@@ -163,7 +166,14 @@ function reachOf(words: string): Reach {
 type Perform = <Result>(reach: Reach, work: () => Promise<Result>) => Promise<Result>;
 type Query = postgres.PendingQuery<postgres.Row[]> & { strings?: readonly string[] };
 
-function gateSql(sql: postgres.Sql, process: SimulatedProcess, perform: Perform): postgres.Sql {
+function gateSql(
+  { sql, process, perform, defect }: {
+    sql: postgres.Sql;
+    process: SimulatedProcess;
+    perform: Perform;
+    defect: PlantedDefect | undefined;
+  },
+): postgres.Sql {
   const begin = async (work: (tx: postgres.TransactionSql) => Promise<unknown>) =>
     await process.effect(
       "transaction",
@@ -177,10 +187,12 @@ function gateSql(sql: postgres.Sql, process: SimulatedProcess, perform: Perform)
           })),
     );
   return new Proxy(sql, {
-    apply: (_target, _self, args: unknown[]) => {
-      const query = Reflect.apply(sql, undefined, args) as Query;
+    apply: (_target, _self, [first, ...others]: unknown[]) => {
       // Lists and names of columns are no statements
-      return isTemplate(args[0]) ? gateQuery(query, args[0], process, perform) : query;
+      if (!isTemplate(first)) return Reflect.apply(sql, undefined, [first, ...others]);
+      const strings = defect === undefined ? first : plant(defect, first);
+      const query = Reflect.apply(sql, undefined, [strings, ...others]) as Query;
+      return gateQuery(query, strings, process, perform);
     },
     get: (_target, name) => name === "begin" ? begin : Reflect.get(sql, name),
   });

@@ -30,7 +30,8 @@ export type SimulatedProcess = {
   log: Log;
 };
 
-const PAUSE_MS = [500, 20_000, 35_000, 70_000, 130_000, 200_000] as const;
+/** Shorter than what a call may wait, than a lease, and longer. */
+const PAUSE_MS = [500, 20_000, 35_000, 70_000, 130_000, 150_000, 200_000, 900_000] as const;
 const SKEW_MS = 2_000;
 
 export function createProcess(

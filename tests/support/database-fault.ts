@@ -24,7 +24,7 @@ const ANSWER_MAX_MS = 5_000;
 const MEMORY_MAX_MB = 300;
 const READY_MAX_MS = 15_000;
 /** Submits before the fault, and after it. */
-const SUBMITS_AROUND = 40;
+const SUBMITS_AROUND = 25;
 const ROUNDS = process.env.CARILLON_FAULTS_LONG === "1" ? 10 : 1;
 const PERSONAL_DATA = /@patients\.example\.org|\+346|\bSam\b/;
 

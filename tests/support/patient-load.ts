@@ -30,11 +30,12 @@ export type PatientLoad = {
   stop: () => Promise<void>;
 };
 
-const INTERVAL_MS = 25;
-const REPEAT_PAUSE_MS = 300;
+const INTERVAL_MS = 50;
+/** The least that a Retry-After asks for. */
+const REPEAT_PAUSE_MS = 1_000;
 const REPEATS_MAX = 100;
 const CALL_MAX_MS = 30_000;
-const RUN_EVERY = 20;
+const RUN_EVERY = 10;
 const KEYED_EVERY = 4;
 
 /**

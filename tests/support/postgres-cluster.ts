@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
 import process from "node:process";
 import { after, type TestContext } from "node:test";
 import postgres from "postgres";
@@ -66,6 +68,21 @@ export async function startCluster(t: TestContext): Promise<PostgresCluster> {
       return standby;
     },
   };
+}
+
+/** Makes a standby the primary, and starts the former primary, which was killed, as its standby: read-only (25006). */
+export async function failOver(
+  { primary, admin }: Pick<PostgresCluster, "primary" | "admin">,
+  standby: Server,
+): Promise<void> {
+  const [{ folder }] = await admin<[{ folder: string }]>`
+    select current_setting('data_directory') as folder`;
+  await primary.kill();
+  const promoting = postgres(standby.url, { max: 1 });
+  await promoting`select pg_promote()`;
+  await promoting.end();
+  await writeFile(join(folder, "standby.signal"), "");
+  await primary.restart();
 }
 
 /**

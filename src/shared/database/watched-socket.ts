@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 
 export type Sockets = {
-  /** Connects. The connection ends by itself once nothing has been heard for `silenceMaxMs`. */
+  /** Connects. Once nothing has been heard on it for `silenceMaxMs` all connections end. */
   open: (address: { host: string; port: number; path?: string | undefined }) => Socket;
   /** Ends all connections at once, and rejects what is under way on them. */
   endAll: () => void;
@@ -18,6 +18,10 @@ const CHECK_MS = 1_000;
 export function createSockets({ silenceMaxMs }: { silenceMaxMs: number }): Sockets {
   const sockets = new Set<Socket>();
 
+  function endAll(): void {
+    for (const socket of sockets) socket.destroy();
+  }
+
   function watch(socket: Socket): void {
     let heard = 0;
     let said = 0;
@@ -31,7 +35,7 @@ export function createSockets({ silenceMaxMs }: { silenceMaxMs: number }): Socke
       else silentMs += CHECK_MS; // Not measured: while this process stands still the silence is its own
       [heard, said] = [bytesRead, bytesWritten];
 
-      if (silentMs >= silenceMaxMs) socket.destroy();
+      if (silentMs >= silenceMaxMs && !socket.destroyed) endAll(); // The others go to the same place
       if (!socket.destroyed) return;
       clearInterval(timer);
       sockets.delete(socket);
@@ -47,9 +51,7 @@ export function createSockets({ silenceMaxMs }: { silenceMaxMs: number }): Socke
       mendEnd(socket);
       return Object.assign(socket, { host, port }); // The client checks the certificate against `host`
     },
-    endAll: () => {
-      for (const socket of sockets) socket.destroy();
-    },
+    endAll,
   };
 }
 

@@ -33,11 +33,14 @@ export async function connectRabbitMq(
   }
 
   async function repairOnce(client: AMQPClient): Promise<void> {
+    // First the broker must have told all consumers of a deleted queue: those it has not told yet would be taken for
+    // consumers of the new one, and what it gives them arrives nowhere
+    await sleep(REPAIR_PAUSE_MS, undefined, { ref: false });
+    if (connection.client() !== client) return; // The next connection has made what was missing
     const reason = await repairTopology(client, topology);
     // Once for each trouble: who may not repair it tries again and again
     if (reason !== null && reason !== trouble) options.log.error("hints find no queue", { reason });
     trouble = reason;
-    await sleep(REPAIR_PAUSE_MS, undefined, { ref: false });
   }
 
   const connection = await keepConnected(url, {
