@@ -13,6 +13,7 @@ import {
 } from "./run-tests.ts";
 
 const FAULTS = "faults";
+const SIMULATION = "simulation";
 const ORDER = ["unit", "architecture.test.ts", "integration", "end-to-end", FAULTS, "gitops"];
 /** These run whole systems, one file at a time. */
 const ONE_AT_A_TIME = ["end-to-end", FAULTS];
@@ -57,7 +58,8 @@ async function findTests(filters: readonly string[]): Promise<string[]> {
   const files = names.filter((name) => name.endsWith(".test.ts")).map((name) => `tests/${name}`);
   const wanted = files.filter((file) =>
     filters.length === 0
-      ? folderOf(file) !== FAULTS // They have a command of their own: npm run test:faults
+      // Asked for by name: npm run test:faults, npm test -- simulation
+      ? ![FAULTS, SIMULATION].includes(folderOf(file))
       : filters.some((filter) => file.includes(filter))
   );
   const place = (file: string) =>
