@@ -99,8 +99,10 @@ async function readCommit(): Promise<Commit> {
 /** What the engine has to say goes to stderr, so that stdout is the list of images. */
 async function run(engine: string, args: readonly string[]): Promise<void> {
   const child = spawn(engine, args, { stdio: ["ignore", process.stderr, process.stderr] });
-  const [code] = await once(child, "exit");
-  if (code !== 0) throw new Error(`Cannot build the images: ${engine} ended with ${code}`);
+  const [code, signal] = await once(child, "exit");
+  if (code !== 0) {
+    throw new Error(`Cannot build the images: ${engine} ended with ${code ?? signal}`);
+  }
 }
 
 if (import.meta.main) {
